@@ -1,0 +1,1 @@
+"""The engine: pure machines, their journal, and the trio runtime that runs them."""

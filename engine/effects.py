@@ -1,0 +1,60 @@
+"""The closed set of effects."""
+
+import attrs
+
+from engine.vocabulary import Address, Command, Effect, Message
+
+
+@attrs.frozen
+class Reply(Effect):
+    """Answer whoever sent the command that is being handled."""
+
+    message: Message
+
+
+@attrs.frozen(kw_only=True)
+class Send(Effect):
+    """Tell every socket of `to`, in the order of the versions of the stream that says so."""
+
+    to: str
+    message: Message
+    only: str | None = None
+    """Device that alone is told; None tells every device."""
+    skip: str | None = None
+    """Device that is not told."""
+
+
+@attrs.frozen
+class Tell(Effect):
+    """Command another machine inside the same atomic step; its refusal refuses the whole step."""
+
+    to: Address
+    command: Command
+
+
+@attrs.frozen
+class StartTimer(Effect):
+    """Fire `name` at `due` (UTC seconds) unless the state is left before. Made by the stepper."""
+
+    name: str
+    due: float
+
+
+@attrs.frozen
+class StopTimer(Effect):
+    """The state that owned `name` was left. Made by the stepper."""
+
+    name: str
+
+
+@attrs.frozen
+class Request:
+    """What a port is asked to do; each port has its own subclasses."""
+
+
+@attrs.frozen
+class Ask(Effect):
+    """Have `port` do `request`, in the call's own scope; what it learns comes back as commands."""
+
+    port: str
+    request: Request

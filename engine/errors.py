@@ -1,0 +1,125 @@
+"""Every exception of the engine, as one tree.
+
+EngineError
+├── TableError              a table is wrong (import time)
+├── LocalProtocolError      we built a message wrongly
+├── RemoteProtocolError     the other side did
+├── TransportError
+│   ├── TransportClosedError     we closed it
+│   ├── TransportBrokenError     they or the network did
+│   └── TransportTimeoutError
+├── JournalError
+│   ├── ConflictError            the stream moved on; certainly not stored
+│   ├── UnavailableError         certainly not stored
+│   ├── UnknownOutcomeError      may be stored; read before deciding again
+│   ├── HistoryLostError         the journal knows less than we do
+│   └── JournalCorruptError
+├── OverloadedError         a queue with a limit is full
+├── ConfigurationError      one fault of a configuration, with its key
+├── CallCrashedError        a rule raised; the call has ended
+└── MediaError
+"""
+
+from typing import Any
+
+
+class EngineError(Exception):
+    """Base of all errors raised by `engine` and `machines`."""
+
+
+class TableError(EngineError):
+    """A table contradicts itself or leaves a cell undecided."""
+
+
+class LocalProtocolError(EngineError):
+    """We were about to send something the protocol forbids."""
+
+
+class RemoteProtocolError(EngineError):
+    """The other side sent something the protocol forbids.
+
+    `path` is a JSON path such as `$.data.targetUser`; `reason` never quotes a secret value.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class TransportError(EngineError):
+    """A connection cannot be used any more."""
+
+
+class TransportClosedError(TransportError):
+    """We closed it."""
+
+
+class TransportBrokenError(TransportError):
+    """The other side or the network ended it. `code` is the WebSocket close code, if one came."""
+
+    def __init__(self, reason: str, code: int | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class TransportTimeoutError(TransportError):
+    """It did not answer in time."""
+
+
+class JournalError(EngineError):
+    """The journal did not do what was asked."""
+
+
+class ConflictError(JournalError):
+    """A stream's head is not the expected version; certainly nothing was stored."""
+
+    def __init__(self, stream: str, expected: int, head: int, missed: tuple[Any, ...] | None = None) -> None:
+        super().__init__(f"{stream}: expected version {expected}, the head is {head}")
+        self.stream = stream
+        self.expected = expected
+        self.head = head
+        self.missed = missed
+        """Records after `expected` in version order, or None when the caller must load."""
+
+
+class UnavailableError(JournalError):
+    """Certainly nothing was stored: full, locked or closed."""
+
+
+class UnknownOutcomeError(JournalError):
+    """It may be stored: read the stream, then retry with the same command id."""
+
+
+class HistoryLostError(JournalError):
+    """The head is behind what we have seen: a restored backup, or a failover that lost events."""
+
+
+class JournalCorruptError(JournalError):
+    """A record's checksum or numbering is wrong. `version` is the first record that cannot be trusted."""
+
+    def __init__(self, stream: str, version: int, reason: str) -> None:
+        super().__init__(f"{stream} at version {version}: {reason}")
+        self.stream = stream
+        self.version = version
+
+
+class OverloadedError(EngineError):
+    """A queue is at its limit. The command was not looked at; trying again later is safe."""
+
+
+class ConfigurationError(EngineError):
+    """One fault of a configuration: its key, and what would be right."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}")
+        self.key = key
+        self.reason = reason
+
+
+class CallCrashedError(EngineError):
+    """A rule of the call raised; the call has ended and its parties have been told."""
+
+
+class MediaError(EngineError):
+    """A media engine or media node did not do what was asked."""

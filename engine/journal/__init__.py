@@ -1,0 +1,1 @@
+"""The journal: what happened, in order, for ever; the only truth of a call."""

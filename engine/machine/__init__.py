@@ -1,0 +1,1 @@
+"""Machines as tables, and everything pure that is done with them."""

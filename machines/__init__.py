@@ -1,0 +1,1 @@
+"""The call APIs: one folder each, found by walking this package."""
