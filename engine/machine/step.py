@@ -1,14 +1,26 @@
 """One step of one machine, in its plain form: (snapshot, command) -> step. Pure and total."""
 
-from enum import Enum, StrEnum
-from typing import Any
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, TypeAlias
 
 import attrs
 import msgspec
 
 from engine.effects import StartTimer, StopTimer
 from engine.errors import TableError
-from engine.machine.table import DEFERRED_MAX, After, Aside, Defer, Ignore, Refuse, Row, Table, timer_name
+from engine.machine.table import (
+    DEFERRED_MAX,
+    After,
+    Aside,
+    Defer,
+    Ignore,
+    Refuse,
+    Row,
+    Table,
+    source_of,
+    timer_name,
+)
 from engine.vocabulary import Command, Effect, Event
 
 
@@ -63,6 +75,10 @@ class CommandDeferred(Event):
     command: Command
 
 
+Chosen: TypeAlias = Row[Any, Any, Any] | Aside
+Chooser: TypeAlias = Callable[[Table[Any, Any], Snapshot, Command], Chosen]
+"""Finds the entry that decides a command; `choose`, or another engine that must agree with it."""
+
 UNKNOWN_COMMAND = "unknown_command"
 DEFERRED_FULL = "deferred_full"
 
@@ -72,7 +88,7 @@ def initial_snapshot(table: Table[Any, Any], key: str) -> Snapshot:
     return Snapshot(table.initial, table.start(key))
 
 
-def choose(table: Table[Any, Any], now: Snapshot, command: Command) -> "Row[Any, Any, Any] | Aside":
+def choose(table: Table[Any, Any], now: Snapshot, command: Command) -> Chosen:
     """The entry that decides `command`: the first of its cell whose guard holds."""
     for entry in table.cells[now.state].get(type(command), ()):
         if entry.when is None or entry.when(now.data, command):
@@ -82,15 +98,31 @@ def choose(table: Table[Any, Any], now: Snapshot, command: Command) -> "Row[Any,
     return Refuse((), (), UNKNOWN_COMMAND)
 
 
-def step(table: Table[Any, Any], now: Snapshot, command: Command) -> Step:
+def step(
+    table: Table[Any, Any],
+    now: Snapshot,
+    command: Command,
+    *,
+    at: float | None = None,
+    by: Chooser = choose,
+) -> Step:
     """Apply `command` to `now`, by the book; `compiled.py` does the same in less time."""
-    return carry_out(table, now, command, choose(table, now, command))
+    return carry_out(table, now, command, by(table, now, command), at=at, by=by)
 
 
 def carry_out(
-    table: Table[Any, Any], now: Snapshot, command: Command, chosen: "Row[Any, Any, Any] | Aside"
+    table: Table[Any, Any],
+    now: Snapshot,
+    command: Command,
+    chosen: Chosen,
+    *,
+    at: float | None = None,
+    by: Chooser = choose,
 ) -> Step:
-    """Do what the chosen entry says, then try again what was deferred if the state was entered anew."""
+    """Do what the chosen entry says, then try again what was deferred if the state was entered anew.
+
+    `at` is when this happens, if that is not when `command` was taken in; `by` chooses for what was deferred.
+    """
     match chosen:
         case Refuse(reason=reason):
             return Step(now, outcome=Outcome.REFUSED, reason=reason)
@@ -101,19 +133,31 @@ def carry_out(
     events, effects, data = _react(table, now, command, chosen)
     if chosen.target is now.state and not chosen.again:
         return Step(msgspec.structs.replace(now, data=data), events, effects)
+    at = command.at if at is None else at
     entries = now.entries + 1
-    timers = tuple(_arm(timer, data, command.at, entries) for timer in table.timers_of[chosen.target])
+    timers = tuple(arm(timer, data, at, entries) for timer in table.timers_of[chosen.target])
     effects += tuple(StopTimer(timer.name) for timer in now.timers)
     effects += tuple(StartTimer(timer.name, timer.due) for timer in timers)
     entered = Step(Snapshot(chosen.target, data, timers, (), entries), events, effects)
-    return retry_deferred(table, entered, now.deferred)
+    return retry_deferred(table, entered, now.deferred, at, by=by)
 
 
-def retry_deferred(table: Table[Any, Any], entered: Step, waiting: tuple[Command, ...]) -> Step:
-    """Step each waiting command in its order; what is refused or ignored now is dropped."""
+def retry_deferred(
+    table: Table[Any, Any],
+    entered: Step,
+    waiting: tuple[Command, ...],
+    at: float | None = None,
+    *,
+    by: Chooser = choose,
+) -> Step:
+    """Step each waiting command in its order, at `at`; what is refused or ignored now is dropped.
+
+    A state entered by a waiting command counts its timers from `at`: counted from when the command was
+    taken in, they might be over before the state is entered.
+    """
     after, events, effects = entered.after, entered.events, entered.effects
     for command in waiting:
-        again = step(table, after, command)
+        again = step(table, after, command, at=at, by=by)
         after, events, effects = again.after, events + again.events, effects + again.effects
     return Step(after, events, effects)
 
@@ -141,7 +185,8 @@ def _defer(now: Snapshot, command: Command, reason: str) -> Step:
     return Step(after, (CommandDeferred(command),), (), Outcome.DEFERRED, reason)
 
 
-def _arm(timer: After[Any, Any], data: Any, at: float, entries: int) -> Timer:
+def arm(timer: After[Any, Any], data: Any, at: float, entries: int) -> Timer:
+    """The running form of `timer` for a state that was entered at `at` (UTC seconds)."""
     if timer.due is not None:
         return Timer(timer_name(timer), timer.due(data), entries)
     seconds = timer.seconds(data) if callable(timer.seconds) else timer.seconds
@@ -150,5 +195,4 @@ def _arm(timer: After[Any, Any], data: Any, at: float, entries: int) -> Timer:
 
 
 def _named(row: Row[Any, Any, Any]) -> str:
-    source: Enum = row.source
-    return f"the row {source.name} on {row.on.__name__}"
+    return f"the row {source_of(row).name} on {row.on.__name__}"

@@ -193,8 +193,8 @@ class Table(Generic[S, D]):
     def arrows(self) -> tuple[Row[S, D, Any], ...]:
         """The rows with one source each, crash rows last."""
         arrows = [attrs.evolve(row, source=source) for row in self.rows for source in _many(row.source)]
-        end = self.crash.end if isinstance(self.crash, RebuildOnCrash) else self.crash
-        if end is not None:
+        if self.crash is not None:
+            end = end_of(self.crash)
             arrows += [
                 Row(state, Crash, end.target, end.then)  # type: ignore[arg-type]
                 for state in self.states
@@ -207,7 +207,7 @@ class Table(Generic[S, D]):
         """Entries by state and command type, in the order in which they are tried."""
         cells: dict[Enum, dict[type[Command], list[Entry]]] = {state: {} for state in self.states}
         for row in self.arrows:
-            cells[row.source].setdefault(row.on, []).append(Entry(row.when, row=row))
+            cells[source_of(row)].setdefault(row.on, []).append(Entry(row.when, row=row))
         for aside in self.asides:
             for state in _many(aside.states):
                 for command in _many(aside.commands):
@@ -225,6 +225,18 @@ class Table(Generic[S, D]):
             state: tuple(timer for timer in self.timers if state in _many(timer.state))
             for state in self.states
         }
+
+
+def end_of(crash: EndOnCrash | RebuildOnCrash) -> EndOnCrash:
+    """How a machine ends when nothing else helps after a crash."""
+    return crash.end if isinstance(crash, RebuildOnCrash) else crash
+
+
+def source_of(row: Row[Any, Any, Any]) -> Enum:
+    """The one source of a row of `Table.arrows`."""
+    assert not isinstance(row.source, tuple)
+    source: Enum = row.source
+    return source
 
 
 def timer_name(timer: After[Any, Any]) -> str:
@@ -252,7 +264,8 @@ def _faults(table: Table[Any, Any]) -> Iterable[str]:
     yield from _cell_faults(table)
     for state, timers in table.timers_of.items():
         names = [timer_name(timer) for timer in timers]
-        yield from (f"{state.name}: two timers are called {name}" for name in {*names} if names.count(name) > 1)
+        twice = dict.fromkeys(name for name in names if names.count(name) > 1)
+        yield from (f"{state.name}: two timers are called {name}" for name in twice)
         for timer in timers:
             if (timer.seconds is None) == (timer.due is None):
                 yield f"{state.name}: timer {timer_name(timer)} needs either `seconds` or `due`"
@@ -265,7 +278,10 @@ def _strangers(table: Table[Any, Any]) -> Iterable[str]:
     named = [("rows", row.source) for row in table.rows] + [("rows", row.target) for row in table.rows]
     named += [("asides", aside.states) for aside in table.asides]
     named += [("timers", timer.state) for timer in table.timers]
-    named += [("final", tuple(table.final))]
+    named += [("final", state) for state in table.final]
+    named += [("waits", state) for state in table.waits]
+    if table.crash is not None:
+        named += [("crash", end_of(table.crash).target)]
     for place, some in named:
         for state in _many(some):
             if not isinstance(state, states):
