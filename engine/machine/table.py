@@ -43,7 +43,8 @@ class Row(Generic[S, D, C]):
     source: S | tuple[S, ...]
     """One state, or several that share the arrow."""
     on: type[C]
-    target: S
+    target: S | None
+    """None stays in the source, whichever it is."""
     then: Callable[[D, C], Said] = say_nothing
     when: Callable[[D, C], bool] | None = None
     again: bool = False
@@ -192,7 +193,11 @@ class Table(Generic[S, D]):
     @cached_property
     def arrows(self) -> tuple[Row[S, D, Any], ...]:
         """The rows with one source each, crash rows last."""
-        arrows = [attrs.evolve(row, source=source) for row in self.rows for source in _many(row.source)]
+        arrows = [
+            attrs.evolve(row, source=source, target=source if row.target is None else row.target)
+            for row in self.rows
+            for source in _many(row.source)
+        ]
         if self.crash is not None:
             end = end_of(self.crash)
             arrows += [
@@ -239,6 +244,13 @@ def source_of(row: Row[Any, Any, Any]) -> Enum:
     return source
 
 
+def target_of(row: Row[Any, Any, Any]) -> Enum:
+    """Where a row of `Table.arrows` leads."""
+    assert row.target is not None
+    target: Enum = row.target
+    return target
+
+
 def timer_name(timer: After[Any, Any]) -> str:
     """The name under which `timer` is armed."""
     return timer.name or timer.command.__name__
@@ -253,14 +265,14 @@ def _faults(table: Table[Any, Any]) -> Iterable[str]:
     if strangers:
         yield from strangers
         return
-    for row in table.rows:
-        for source in _many(row.source):
-            if source in table.final:
-                yield f"{source.name} is final, yet {row.on.__name__} leaves it"
-            if row.again and source is not row.target:
-                yield f"{source.name} on {row.on.__name__}: `again` is for a row that stays in its state"
-            if row.then is say_nothing and source is not row.target:
-                yield f"{source.name} on {row.on.__name__}: a change of state must say an event"
+    for row in table.arrows:
+        where = f"{source_of(row).name} on {row.on.__name__}"
+        if row.source in table.final:
+            yield f"{where}: the state is final and cannot be left"
+        if row.again and row.source is not row.target:
+            yield f"{where}: `again` is for a row that stays in its state"
+        if row.then is say_nothing and row.source is not row.target:
+            yield f"{where}: a change of state must say an event"
     yield from _cell_faults(table)
     for state, timers in table.timers_of.items():
         names = [timer_name(timer) for timer in timers]
@@ -275,7 +287,8 @@ def _faults(table: Table[Any, Any]) -> Iterable[str]:
 
 def _strangers(table: Table[Any, Any]) -> Iterable[str]:
     states = type(table.initial)
-    named = [("rows", row.source) for row in table.rows] + [("rows", row.target) for row in table.rows]
+    named: list[tuple[str, Any]] = [("rows", row.source) for row in table.rows]
+    named += [("rows", row.target) for row in table.rows if row.target is not None]
     named += [("asides", aside.states) for aside in table.asides]
     named += [("timers", timer.state) for timer in table.timers]
     named += [("final", state) for state in table.final]
