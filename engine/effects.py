@@ -30,6 +30,8 @@ class Tell(Effect):
 
     to: Address
     command: Command
+    fresh: bool = False
+    """The key was just cut from entropy: take the stream as empty without reading the journal."""
 
 
 @attrs.frozen

@@ -1,5 +1,7 @@
 """The words that all machines share: commands, events, effects, messages, addresses."""
 
+import hashlib
+
 import attrs
 
 
@@ -18,6 +20,12 @@ class Stamp:
     """Names the command for ever; a second one with the same id is the same command."""
     entropy: str = attrs.field(default="", repr=length)
     """64 hexadecimal digits from a CSPRNG; ids and secrets are cut from it."""
+
+    def cut(self, label: str, digits: int) -> str:
+        """`digits` (up to 64) hexadecimal digits for `label`; one label's say nothing about another's."""
+        return hashlib.blake2b(self.entropy.encode(), person=label.encode()[:16], digest_size=32).hexdigest()[
+            :digits
+        ]
 
 
 UNSTAMPED = Stamp()

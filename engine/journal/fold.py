@@ -1,0 +1,148 @@
+"""Streams read back: records folded into snapshots, and stepped again where the answer is wanted."""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from engine.codec.records import RecordCodec
+from engine.effects import Reply
+from engine.errors import CodecError, JournalCorruptError
+from engine.journal.port import Loaded
+from engine.machine.family import (
+    Family,
+    Record,
+    StreamState,
+    TimerMoved,
+    move_timer,
+)
+from engine.machine.step import CommandDeferred, Snapshot, arm
+from engine.machine.table import Table, timer_name
+from engine.vocabulary import Address, Command, Message
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """The records that one command left in one machine of a stream."""
+
+    version: int
+    """Version of the first record."""
+    at: float
+    records: tuple[Record, ...]
+
+    @property
+    def member(self) -> Address:
+        """The machine that was stepped."""
+        return self.records[0].member
+
+    @property
+    def cause(self) -> Command | None:
+        """The command, or None for what the engine itself noted."""
+        return self.records[0].cause
+
+    @property
+    def last_version(self) -> int:
+        """Version of the last record."""
+        return self.version + len(self.records) - 1
+
+
+def fold(family: Family, codec: RecordCodec, stream: str, loaded: Loaded) -> StreamState:
+    """The stream as it stands after the last event read.
+
+    Raises:
+        JournalCorruptError: a record cannot be read, or belongs to nobody.
+    """
+    state = StreamState()
+    if loaded.snapshot is not None:
+        state = codec.decode_snapshot(loaded.snapshot)
+        state.version = loaded.snapshot_version
+    for episode in episodes(codec, stream, loaded):
+        fold_episode(family, state, episode)
+    return state
+
+
+def episodes(codec: RecordCodec, stream: str, loaded: Loaded) -> Iterator[Episode]:
+    """The events of `loaded`, decoded and put together by command.
+
+    Raises:
+        JournalCorruptError: a record cannot be read.
+    """
+    records: list[Record] = []
+    first, at = 0, 0.0
+    for stored in loaded.events:
+        try:
+            record = codec.decode(stored.data)
+        except CodecError as error:
+            raise JournalCorruptError(stream, stored.version, str(error)) from error
+        if records and _begins(record, records[-1]):
+            yield Episode(first, at, tuple(records))
+            records = []
+        if not records:
+            first, at = stored.version, stored.at
+        records.append(record)
+    if records:
+        yield Episode(first, at, tuple(records))
+
+
+def fold_episode(family: Family, state: StreamState, episode: Episode) -> None:
+    """Bring `state` forward by what one command did."""
+    member = episode.member
+    now = state.members.get(member) or family.initial(member)
+    table = family.kinds[member.kind].table
+    state.members[member] = _after(table, now, episode)
+    state.version = episode.last_version
+    if episode.cause is not None and episode.cause.stamp.id:
+        state.seen.setdefault(episode.cause.stamp.id, episode.version)
+
+
+def _after(table: Table[Any, Any], now: Snapshot, episode: Episode) -> Snapshot:
+    last = episode.records[-1]
+    cause = episode.cause
+    if cause is None:
+        for record in episode.records:
+            assert isinstance(record.event, TimerMoved), "only the engine's own notes have no cause"
+            now = move_timer(now, record.event)
+        return now
+    data, deferred = now.data, now.deferred
+    entered = last.entries != now.entries
+    if entered:
+        deferred = ()
+    for record in episode.records:
+        if isinstance(record.event, CommandDeferred):
+            deferred = (*deferred, record.event.command)
+        else:
+            data = table.evolve(data, record.event)
+    state = _state(table, last.state)
+    if entered:
+        timers = tuple(arm(one, data, cause.stamp.at, last.entries) for one in table.timers_of[state])
+        return Snapshot(state, data, timers, deferred, last.entries)
+    fired = {timer_name(one) for one in table.timers_of[state] if isinstance(cause, one.command)}
+    timers = tuple(one for one in now.timers if not (one.name in fired and one.due <= cause.stamp.at))
+    return Snapshot(state, data, timers, deferred, now.entries)
+
+
+def _begins(record: Record, before: Record) -> bool:
+    return record.cause is not None or before.cause is None and record.member != before.member
+
+
+def _state(table: Table[Any, Any], name: str) -> Enum:
+    return type(table.initial)[name]  # type: ignore[no-any-return]  # an enumeration's item is its member
+
+
+def answer_again(
+    family: Family, codec: RecordCodec, stream: str, loaded: Loaded, version: int
+) -> Message | None:
+    """What the command journaled at `version` was answered, found by stepping it once more.
+
+    `loaded` holds the stream from its first event.
+    """
+    state = StreamState()
+    for episode in episodes(codec, stream, loaded):
+        if episode.version == version and episode.cause is not None:
+            now = state.members.get(episode.member) or family.initial(episode.member)
+            for effect in family.step(episode.member, now, episode.cause).effects:
+                if isinstance(effect, Reply):
+                    return effect.message
+            return None
+        fold_episode(family, state, episode)
+    return None

@@ -1,0 +1,429 @@
+"""Several machines that step as one: a command runs to completion over all of them, or over none."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import Any
+
+import attrs
+import msgspec
+
+from engine.effects import Send, StartTimer, StopTimer, Tell
+from engine.errors import TableError
+from engine.machine.compiled import Stepper, compile_table
+from engine.machine.step import CommandDeferred, Outcome, Snapshot, Step, initial_snapshot
+from engine.machine.table import OnRestart, Table, timer_name
+from engine.vocabulary import Address, Command, Effect, Event, Stamp
+
+TELLS_MAX = 10_000
+"""Commands that one step may send to other machines; more is a table that tells in a circle."""
+
+SEEN_MAX = 1_000
+"""Command ids that a stream remembers, so that a repeated command is answered and not done again."""
+
+DUPLICATE = "duplicate"
+"""The reason of a command whose id the stream has seen."""
+
+LATE = "late"
+"""The reason of a timer that is not pending, or not yet due."""
+
+
+class AbsentError(LookupError):
+    """A stream must be read before the step can be decided."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.stream = stream
+
+
+class RuleError(Exception):
+    """A guard or a reaction of `address` raised; the cause is chained."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(f"a rule of {address} raised")
+        self.address = address
+
+
+@attrs.frozen
+class TimerMoved(Event):
+    """A restart gave the timer another deadline (UTC seconds), or none."""
+
+    name: str
+    due: float | None
+
+
+def own_stream(kind: str) -> Callable[[str], str]:
+    """Each machine of `kind` has a stream of its own."""
+    return lambda key: f"{kind}:{key}"
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Kind:
+    """A sort of machine in a family."""
+
+    name: str
+    """`<api>.<noun>`, unique over all APIs."""
+    table: Table[Any, Any]
+    stream: Callable[[str], str] = attrs.field(
+        default=attrs.Factory(lambda self: own_stream(self.name), takes_self=True)
+    )
+    """The stream that holds the machine with this key; machines that share one share its version."""
+    indexed: bool = False
+    """Its stream belongs to the topic `live:<kind>` from its first event until it is final."""
+    announce: Callable[[Address, Event], tuple[Send, ...]] | None = None
+    """What followers of the stream are told by an event, at most one message a device.
+
+    It is a function of the event alone, so that a device that was away is told the same from the journal.
+    """
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One journaled event."""
+
+    member: Address
+    state: str
+    """Name of the machine's state after the step."""
+    entries: int
+    event: Event
+    cause: Command | None = None
+    """The command, on the first event of a machine's step only."""
+
+
+class StreamState(msgspec.Struct):
+    """A stream, folded."""
+
+    version: int = 0
+    members: dict[Address, Snapshot] = {}
+    seen: dict[str, int] = {}
+    """Version of the first event of each remembered command, oldest first."""
+
+
+class Performance(msgspec.Struct, frozen=True):
+    """An effect that is to be performed once its events are journaled."""
+
+    key: str
+    """`stream:version:index`; a performer that has done the key does nothing."""
+    stream: str
+    version: int
+    member: Address
+    effect: Effect
+    stamp: Stamp
+
+
+class Change(msgspec.Struct):
+    """What a draft does to one stream."""
+
+    base: int
+    """The version that was read."""
+    records: list[Record] = []
+    members: dict[Address, Snapshot] = {}
+    seen: list[tuple[str, int]] = []
+    timers: dict[str, float | None] = {}
+    born: list[Address] = []
+    ended: list[Address] = []
+
+    @property
+    def version(self) -> int:
+        """The version after the change."""
+        return self.base + len(self.records)
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What became of one command, with everything it touched."""
+
+    outcome: Outcome
+    reason: str
+    decided_by: Address
+    changes: dict[str, Change]
+    performances: tuple[Performance, ...] = ()
+    seen_at: int = 0
+    """For a duplicate: the version at which the stream has the command."""
+
+
+class Family:
+    """The kinds that may tell each other, compiled."""
+
+    def __init__(self, kinds: Iterable[Kind]) -> None:
+        self.kinds: dict[str, Kind] = {}
+        for kind in kinds:
+            if kind.name in self.kinds:
+                raise TableError(f"two kinds are called {kind.name}")
+            self.kinds[kind.name] = kind
+        self._steppers: dict[str, Stepper] = {
+            name: compile_table(kind.table) for name, kind in self.kinds.items()
+        }
+
+    def stream_of(self, address: Address) -> str:
+        """The stream that holds `address`."""
+        return self.kinds[address.kind].stream(address.key)
+
+    def states(self) -> Mapping[str, type[Enum]]:
+        """The enumeration of each kind's states."""
+        return {name: type(kind.table.initial) for name, kind in self.kinds.items()}
+
+    def initial(self, address: Address) -> Snapshot:
+        """The snapshot of a machine that nothing has happened to."""
+        return initial_snapshot(self.kinds[address.kind].table, address.key)
+
+    def step(self, address: Address, now: Snapshot, command: Command) -> Step:
+        """One machine's step; what it tells others is among the effects.
+
+        Raises:
+            RuleError: a guard or a reaction raised.
+        """
+        try:
+            return self._steppers[address.kind](now, command)
+        except Exception as error:
+            raise RuleError(address) from error
+
+
+class Draft:
+    """Commands decided one after another on top of a world, none of it journaled yet.
+
+    `world` maps the names of loaded streams to their states; it is read, never changed.
+    """
+
+    def __init__(self, family: Family, world: Mapping[str, StreamState]) -> None:
+        self._family = family
+        self._world = world
+        self.changes: dict[str, Change] = {}
+        """By stream, in the order of first touch; a stream that was only read has no records."""
+
+    def decide(
+        self, to: Address, command: Command, *, timer: str | None = None, fresh: bool = False
+    ) -> Decision:
+        """Run `command` to completion; nothing is kept until `accept`.
+
+        `timer` names the timer of `to` that `command` is the firing of. `fresh` takes the stream of `to` as
+        empty when it is not loaded.
+
+        Raises:
+            AbsentError: a stream must be loaded first.
+            RuleError: a rule raised; nothing is kept.
+        """
+        return _Turn(self._family, self._world, self.changes, command.stamp).run(to, command, timer, fresh)
+
+    def decide_restart(self, to: Address, stamp: Stamp) -> Decision:
+        """Give the timers of `to` what their restart policies say; nothing is kept until `accept`."""
+        return _Turn(self._family, self._world, self.changes, stamp).restart(to)
+
+    def accept(self, decision: Decision) -> None:
+        """Keep what `decision` changed; later decisions build on it."""
+        for stream, change in decision.changes.items():
+            mine = self.changes.get(stream)
+            if mine is None:
+                self.changes[stream] = change
+                continue
+            mine.records += change.records
+            mine.members |= change.members
+            mine.seen += change.seen
+            mine.timers |= change.timers
+            mine.born += change.born
+            mine.ended += change.ended
+
+
+class _Turn:
+    """One command on its way through the family."""
+
+    def __init__(
+        self,
+        family: Family,
+        world: Mapping[str, StreamState],
+        drafted: Mapping[str, Change],
+        stamp: Stamp,
+    ) -> None:
+        self._family = family
+        self._world = world
+        self._drafted = drafted
+        self._stamp = stamp
+        self._changes: dict[str, Change] = {}
+        self._performances: list[Performance] = []
+        self._indexes: dict[tuple[str, int], int] = {}
+
+    def run(self, to: Address, command: Command, timer: str | None, fresh: bool) -> Decision:
+        seen_at = self._seen(self._family.stream_of(to), command.stamp.id, fresh)
+        if seen_at:
+            return Decision(Outcome.IGNORED, DUPLICATE, to, self._untouched(), (), seen_at)
+        first: Step | None = None
+        waiting = deque([(to, command, fresh)])
+        tells = 0
+        while waiting:
+            address, told, is_fresh = waiting.popleft()
+            step = self._step(address, told, timer if first is None else None, is_fresh)
+            if step is None:
+                return Decision(Outcome.IGNORED, LATE, to, self._untouched())
+            if step.outcome is Outcome.REFUSED:
+                return Decision(Outcome.REFUSED, step.reason, address, self._untouched())
+            first = first or step
+            for tell in step.effects:
+                if isinstance(tell, Tell):
+                    tells += 1
+                    waiting.append((tell.to, self._stamped(tell.command), tell.fresh))
+            if tells > TELLS_MAX:
+                raise RuleError(to) from TableError(f"{to} tells other machines without end")
+        assert first is not None
+        return Decision(first.outcome, first.reason, to, self._changes, tuple(self._performances))
+
+    def restart(self, to: Address) -> Decision:
+        kind = self._family.kinds[to.kind]
+        change, now = self._change(self._family.stream_of(to), fresh=False), self._snapshot(to)
+        policies = {timer_name(timer): timer for timer in kind.table.timers_of[now.state]}
+        moved: list[TimerMoved] = []
+        for pending in now.timers:
+            timer = policies.get(pending.name)
+            if timer is None or timer.on_restart is OnRestart.KEEP:
+                continue
+            if timer.on_restart is OnRestart.DROP:
+                moved.append(TimerMoved(pending.name, None))
+            elif timer.seconds is not None:
+                seconds = timer.seconds(now.data) if callable(timer.seconds) else timer.seconds
+                moved.append(TimerMoved(pending.name, self._stamp.at + seconds))
+        for event in moved:
+            now = move_timer(now, event)
+            change.timers[_index_name(to, event.name)] = event.due
+            change.records.append(Record(to, now.state.name, now.entries, event))
+        change.members[to] = now
+        return Decision(Outcome.MOVED, "", to, self._changes)
+
+    def _step(self, address: Address, command: Command, timer: str | None, fresh: bool) -> Step | None:
+        stream = self._family.stream_of(address)
+        change = self._change(stream, fresh)
+        now = self._snapshot(address)
+        if timer is not None:
+            pending = next((one for one in now.timers if one.name == timer), None)
+            if pending is None or command.stamp.at < pending.due:
+                return None
+            now = without_timer(now, timer)
+            change.timers[_index_name(address, timer)] = None
+        step = self._family.step(address, now, command)
+        if step.outcome is Outcome.REFUSED:
+            return step
+        self._note(stream, change, address, command, now, step)
+        return step
+
+    def _note(
+        self, stream: str, change: Change, address: Address, command: Command, now: Snapshot, step: Step
+    ) -> None:
+        after, kind = step.after, self._family.kinds[address.kind]
+        cause: Command | None = command
+        for event in step.events:
+            change.records.append(Record(address, after.state.name, after.entries, event, cause))
+            cause = None
+        if step.events and command.stamp.id:
+            change.seen.append((command.stamp.id, change.version - len(step.events) + 1))
+        change.members[address] = after
+        table = kind.table
+        if now.entries == 0 and after.entries:
+            change.born.append(address)
+        if after.state in table.final and now.state not in table.final:
+            change.ended.append(address)
+        for effect in step.effects:
+            if isinstance(effect, StartTimer):
+                change.timers[_index_name(address, effect.name)] = effect.due
+            elif isinstance(effect, StopTimer):
+                change.timers[_index_name(address, effect.name)] = None
+            elif not isinstance(effect, Tell):
+                self._perform(stream, change.version, address, effect)
+        if kind.announce is not None:
+            first = change.version - len(step.events) + 1
+            for version, event in enumerate(step.events, first):
+                if not isinstance(event, CommandDeferred):
+                    for send in kind.announce(address, event):
+                        self._perform(stream, version, address, send)
+
+    def _perform(self, stream: str, version: int, address: Address, effect: Effect) -> None:
+        index = self._indexes.get((stream, version), 0)
+        self._indexes[stream, version] = index + 1
+        key = f"{stream}:{version}:{index}"
+        self._performances.append(Performance(key, stream, version, address, effect, self._stamp))
+
+    def _change(self, stream: str, fresh: bool) -> Change:
+        change = self._changes.get(stream)
+        if change is None:
+            drafted = self._drafted.get(stream)
+            if drafted is not None:
+                change = Change(drafted.version)
+            else:
+                change = Change(self._loaded(stream, fresh).version)
+            self._changes[stream] = change
+        return change
+
+    def _snapshot(self, address: Address) -> Snapshot:
+        stream = self._family.stream_of(address)
+        for members in (
+            self._changes[stream].members,
+            self._drafted[stream].members if stream in self._drafted else {},
+            self._world[stream].members if stream in self._world else {},
+        ):
+            if address in members:
+                return members[address]
+        return self._family.initial(address)
+
+    def _loaded(self, stream: str, fresh: bool) -> StreamState:
+        state = self._world.get(stream)
+        if state is None:
+            if not fresh:
+                raise AbsentError(stream)
+            return _EMPTY
+        return state
+
+    def _seen(self, stream: str, command_id: str, fresh: bool) -> int:
+        if not command_id:
+            return 0
+        self._change(stream, fresh)
+        drafted = self._drafted.get(stream)
+        if drafted is not None:
+            for seen, version in drafted.seen:
+                if seen == command_id:
+                    return version
+        return self._loaded(stream, fresh).seen.get(command_id, 0)
+
+    def _untouched(self) -> dict[str, Change]:
+        """What was read, so that even a refusal asserts the versions it was decided on."""
+        return {stream: Change(change.base) for stream, change in self._changes.items()}
+
+    def _stamped(self, command: Command) -> Command:
+        return attrs.evolve(command, stamp=self._stamp)
+
+
+_EMPTY = StreamState()
+
+
+def move_timer(now: Snapshot, event: TimerMoved) -> Snapshot:
+    """`now` with the timer's new deadline, or without it."""
+    kept = without_timer(now, event.name)
+    if event.due is None:
+        return kept
+    old = next((timer for timer in now.timers if timer.name == event.name), None)
+    if old is None:
+        return now
+    timers = (*kept.timers, msgspec.structs.replace(old, due=event.due))
+    return msgspec.structs.replace(kept, timers=timers)
+
+
+def without_timer(now: Snapshot, name: str) -> Snapshot:
+    """`now` with the timer gone."""
+    return msgspec.structs.replace(now, timers=tuple(timer for timer in now.timers if timer.name != name))
+
+
+def apply_change(state: StreamState, change: Change) -> None:
+    """Bring a folded stream to the version after `change`, in place."""
+    assert state.version == change.base, "a change is applied to the version it was decided on"
+    state.version = change.version
+    state.members |= change.members
+    for command_id, version in change.seen:
+        state.seen.setdefault(command_id, version)
+    while len(state.seen) > SEEN_MAX:
+        del state.seen[next(iter(state.seen))]
+
+
+def _index_name(address: Address, timer: str) -> str:
+    """The timer's name in the journal's index; `split_index_name` takes it apart."""
+    return f"{address}/{timer}"
+
+
+def split_index_name(name: str) -> tuple[Address, str]:
+    """(machine, timer) of a name in the journal's timer index."""
+    member, _, timer = name.rpartition("/")
+    kind, _, key = member.partition(":")
+    return Address(kind, key), timer

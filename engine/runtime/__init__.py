@@ -1,0 +1,1 @@
+"""The runtime: here machines meet time, the journal and the outside; trio begins here."""

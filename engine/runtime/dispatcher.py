@@ -1,0 +1,388 @@
+"""Commands in, decisions out: stepped where they arrive, journaled together, performed afterwards."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import attrs
+import msgspec
+import structlog
+import trio
+
+from engine.codec.records import RecordCodec
+from engine.errors import (
+    CallCrashedError,
+    ConflictError,
+    EngineError,
+    HistoryLostError,
+    JournalError,
+    OverloadedError,
+    UnknownOutcomeError,
+)
+from engine.journal.fold import answer_again, fold
+from engine.journal.port import Journal, NewEvent, Write
+from engine.machine.family import (
+    DUPLICATE,
+    AbsentError,
+    Change,
+    Decision,
+    Draft,
+    Family,
+    Performance,
+    RuleError,
+    StreamState,
+    apply_change,
+)
+from engine.machine.step import Outcome
+from engine.machine.table import Crash
+from engine.runtime.world import World
+from engine.vocabulary import Address, Command, Message
+from engine.effects import Reply
+
+PARKED_MAX = 1_024
+"""Commands that may wait for one stream; one more is answered with OverloadedError."""
+
+RETRIES_MAX = 50
+"""How often a command is decided anew after another writer was faster."""
+
+SNAPSHOT_EVERY = 200
+"""Events between two snapshots of a stream; below that a fold is faster than reading a snapshot."""
+
+log = structlog.get_logger("switchhook.runtime")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the sender of a command learns."""
+
+    outcome: Outcome
+    reason: str = ""
+    message: Message | None = None
+    """What a `Reply` effect said."""
+    error: EngineError | None = None
+    """Set when the command could not be decided or journaled; then `outcome` says nothing."""
+    stamp_at: float = 0.0
+
+
+Done: TypeAlias = Callable[[Answer], None]
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What an append made true, for listeners."""
+
+    changes: dict[str, Change]
+    performances: tuple[Performance, ...]
+    at: float
+
+
+@attrs.define(eq=False)
+class _Ticket:
+    """One command, from its arrival to its answer."""
+
+    number: int
+    to: Address
+    command: Command
+    done: Done
+    timer: str | None = None
+    restart: bool = False
+    fresh: bool = False
+    tries: int = 0
+
+
+@attrs.frozen(eq=False)
+class _Batch:
+    """Tickets that are journaled by one append."""
+
+    draft: Draft
+    decided: list[tuple[_Ticket, Decision]]
+
+
+class Dispatcher:
+    """The only writer of its family's streams in this process.
+
+    A command is decided at once when nothing it touches is on its way into the journal; otherwise it waits,
+    in order of arrival, and what has gathered is decided together and appended once.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        codec: RecordCodec,
+        family: Family,
+        world: World,
+        nursery: trio.Nursery,
+        on_commit: Callable[[Committed], None],
+        *,
+        streams_max: int = 200_000,
+    ) -> None:
+        self._journal = journal
+        self._codec = codec
+        self._family = family
+        self._world = world
+        self._nursery = nursery
+        self._on_commit = on_commit
+        self._streams_max = streams_max
+        self._streams: dict[str, StreamState] = {}
+        self._busy: set[str] = set()
+        self._parked: dict[str, deque[_Ticket]] = {}
+        self._loading: set[str] = set()
+        self._crashed: dict[Address, str] = {}
+        self._number = 0
+        self.in_flight = 0
+        self.counts: dict[tuple[str, str, str], int] = {}
+        """How many commands had each (kind, command, outcome)."""
+
+    def submit(
+        self,
+        to: Address,
+        command: Command,
+        done: Done,
+        *,
+        command_id: str = "",
+        timer: str | None = None,
+        fresh: bool = False,
+    ) -> None:
+        """Stamp and decide `command`; `done` is called once, after the journal has what it changed.
+
+        Never blocks. `done` may be called before `submit` returns only with an OverloadedError.
+        """
+        stamped = attrs.evolve(command, stamp=self._world.stamp(command_id))
+        self._number += 1
+        self._take([_Ticket(self._number, to, stamped, done, timer, fresh=fresh)])
+
+    def submit_restart(self, to: Address, done: Done) -> None:
+        """Apply the restart policies of `to`'s timers."""
+        self._number += 1
+        stamped = Command(stamp=self._world.stamp())
+        self._take([_Ticket(self._number, to, stamped, done, restart=True)])
+
+    def peek(self, stream: str) -> StreamState | None:
+        """The committed state of a loaded stream; not to be changed."""
+        return self._streams.get(stream)
+
+    async def read(self, stream: str) -> StreamState:
+        """The committed state of `stream`, read from the journal if need be; not to be changed."""
+        state = self._streams.get(stream)
+        if state is None:
+            loaded = await self._journal.load(stream)
+            state = self._streams.setdefault(stream, fold(self._family, self._codec, stream, loaded))
+        return state
+
+    def statistics(self) -> dict[str, int]:
+        """Sizes for metrics."""
+        return {
+            "streams": len(self._streams),
+            "busy": len(self._busy),
+            "parked": sum(len(queue) for queue in self._parked.values()),
+        }
+
+    # -- deciding
+
+    def _take(self, tickets: Sequence[_Ticket]) -> None:
+        batch = _Batch(Draft(self._family, self._streams), [])
+        for ticket in tickets:
+            self._decide(batch, ticket)
+        if batch.decided:
+            self._append(batch)
+
+    def _decide(self, batch: _Batch, ticket: _Ticket) -> None:
+        try:
+            decision = self._decision(batch.draft, ticket)
+        except AbsentError as absent:
+            self._park(ticket, absent.stream)
+            self._load_soon(absent.stream)
+            return
+        except RuleError as crash:
+            self._crash(batch, ticket, crash)
+            return
+        waits_for = next((stream for stream in decision.changes if stream in self._busy), None)
+        if waits_for is not None:
+            self._park(ticket, waits_for)
+            return
+        batch.draft.accept(decision)
+        batch.decided.append((ticket, decision))
+
+    def _decision(self, draft: Draft, ticket: _Ticket) -> Decision:
+        if ticket.to in self._crashed:
+            raise RuleError(ticket.to)
+        if ticket.restart:
+            return draft.decide_restart(ticket.to, ticket.command.stamp)
+        return draft.decide(ticket.to, ticket.command, timer=ticket.timer, fresh=ticket.fresh)
+
+    def _park(self, ticket: _Ticket, stream: str) -> None:
+        queue = self._parked.setdefault(stream, deque())
+        if len(queue) >= PARKED_MAX:
+            self._fail(ticket, OverloadedError(f"{len(queue)} commands wait for {stream}"))
+            return
+        queue.append(ticket)
+
+    # -- a rule that raises
+
+    def _crash(self, batch: _Batch, ticket: _Ticket, crash: RuleError) -> None:
+        address = crash.address
+        log.error("rule_raised", member=str(address), command=type(ticket.command).__name__, exc_info=crash)
+        self._count(ticket, "crashed")
+        error = CallCrashedError(f"a rule of {address} raised; it has ended")
+        ticket.done(Answer(Outcome.REFUSED, error=error))
+        kind = self._family.kinds[address.kind]
+        if isinstance(ticket.command, Crash) or kind.table.crash is None:
+            # Its crash reaction raises too: nothing can be journaled about it, so it only stops.
+            self._crashed[address] = str(crash)
+            return
+        self._number += 1
+        reason = type(crash.__cause__).__name__ if crash.__cause__ is not None else "unknown"
+        ended = Crash(reason, stamp=self._world.stamp())
+        self._decide(batch, _Ticket(self._number, address, ended, _nobody_asked))
+
+    # -- journaling
+
+    def _append(self, batch: _Batch) -> None:
+        touched: dict[str, int] = {}
+        for _, decision in batch.decided:
+            for stream, change in decision.changes.items():
+                touched.setdefault(stream, change.base)
+        writes = [self._write(stream, batch.draft.changes[stream], batch.decided) for stream in touched]
+        self._busy.update(touched)
+        self.in_flight += 1
+        self._journal.submit(writes, lambda result: self._appended(batch, result))
+
+    def _write(self, stream: str, change: Change, decided: list[tuple[_Ticket, Decision]]) -> Write:
+        if not change.records:
+            return Write(stream, change.base, timers=tuple(change.timers.items()))
+        at = decided[-1][0].command.stamp.at
+        events = []
+        for record in change.records:
+            if record.cause is not None:
+                at = record.cause.stamp.at
+            events.append(NewEvent(self._codec.tag_of(type(record.event)), at, self._codec.encode(record)))
+        return Write(
+            stream,
+            change.base,
+            tuple(events),
+            tuple(change.timers.items()),
+            self._memberships(stream, change),
+            snapshot=self._snapshot(stream, change),
+        )
+
+    def _memberships(self, stream: str, change: Change) -> tuple[tuple[str, bool], ...]:
+        topics: dict[str, bool] = {}
+        for addresses, on in ((change.born, True), (change.ended, False)):
+            for address in addresses:
+                if self._family.kinds[address.kind].indexed:
+                    topics[f"live:{address.kind}"] = on
+        return tuple(topics.items())
+
+    def _snapshot(self, stream: str, change: Change) -> bytes | None:
+        if change.version // SNAPSHOT_EVERY == change.base // SNAPSHOT_EVERY:
+            return None
+        old = self._streams.get(stream) or StreamState()
+        state = StreamState(old.version, dict(old.members), dict(old.seen))
+        apply_change(state, change)
+        return self._codec.encode_snapshot(state)
+
+    def _appended(self, batch: _Batch, result: Sequence[int] | JournalError) -> None:
+        self.in_flight -= 1
+        streams = batch.draft.changes
+        self._busy.difference_update(streams)
+        if isinstance(result, JournalError):
+            self._not_appended(batch, result)
+        else:
+            for stream, change in streams.items():
+                apply_change(self._own(stream), change)
+            for ticket, decision in batch.decided:
+                self._answer(ticket, decision)
+            performances = tuple(one for _, decision in batch.decided for one in decision.performances)
+            self._on_commit(Committed(streams, performances, batch.decided[-1][0].command.stamp.at))
+        self._release(streams)
+
+    def _own(self, stream: str) -> StreamState:
+        state = self._streams.get(stream)
+        if state is None:
+            state = self._streams[stream] = StreamState()
+            self._evict()
+        return state
+
+    def _not_appended(self, batch: _Batch, error: JournalError) -> None:
+        again = isinstance(error, ConflictError | UnknownOutcomeError | HistoryLostError)
+        if again:
+            for stream in batch.draft.changes:
+                self._streams.pop(stream, None)
+        for ticket, _ in batch.decided:
+            ticket.tries += 1
+            if again and ticket.tries <= RETRIES_MAX:
+                self._park(ticket, self._family.stream_of(ticket.to))
+            else:
+                self._fail(ticket, error)
+
+    def _release(self, streams: Sequence[str] | dict[str, Change]) -> None:
+        waiting: list[_Ticket] = []
+        for stream in streams:
+            waiting += self._parked.pop(stream, ())
+        if waiting:
+            waiting.sort(key=lambda ticket: ticket.number)
+            self._take(waiting)
+
+    # -- answering
+
+    def _answer(self, ticket: _Ticket, decision: Decision) -> None:
+        if decision.reason == DUPLICATE:
+            self._count(ticket, DUPLICATE)
+            self._nursery.start_soon(self._answer_again, ticket, decision)
+            return
+        self._count(ticket, decision.outcome)
+        message = None
+        for one in decision.performances:
+            if isinstance(one.effect, Reply):
+                message = one.effect.message
+        ticket.done(Answer(decision.outcome, decision.reason, message, None, ticket.command.stamp.at))
+
+    async def _answer_again(self, ticket: _Ticket, decision: Decision) -> None:
+        """Answer a repeated command by stepping the journaled one again; nothing is changed or performed."""
+        stream = self._family.stream_of(ticket.to)
+        try:
+            loaded = await self._journal.load(stream, snapshot=False)
+        except JournalError as error:
+            self._fail(ticket, error)
+            return
+        message = answer_again(self._family, self._codec, stream, loaded, decision.seen_at)
+        ticket.done(Answer(Outcome.MOVED, DUPLICATE, message, None, ticket.command.stamp.at))
+
+    def _fail(self, ticket: _Ticket, error: EngineError) -> None:
+        self._count(ticket, "failed")
+        ticket.done(Answer(Outcome.REFUSED, error=error))
+
+    def _count(self, ticket: _Ticket, outcome: str) -> None:
+        key = (ticket.to.kind, type(ticket.command).__name__, outcome)
+        self.counts[key] = self.counts.get(key, 0) + 1
+
+    # -- loading and forgetting
+
+    def _load_soon(self, stream: str) -> None:
+        if stream not in self._loading:
+            self._loading.add(stream)
+            self._nursery.start_soon(self._load, stream)
+
+    async def _load(self, stream: str) -> None:
+        try:
+            await self.read(stream)
+        except EngineError as error:
+            log.error("stream_unreadable", stream=stream, reason=str(error))
+            for ticket in self._parked.pop(stream, ()):
+                self._fail(ticket, error)
+        finally:
+            self._loading.discard(stream)
+        self._evict(keep=stream)
+        if stream not in self._busy:
+            self._release((stream,))
+
+    def _evict(self, keep: str = "") -> None:
+        """Drop the streams loaded longest ago; the journal has them."""
+        excess = len(self._streams) - self._streams_max
+        if excess <= 0:
+            return
+        idle = (one for one in self._streams if one not in self._busy and one != keep)
+        for stream in [name for name, _ in zip(idle, range(excess), strict=False)]:
+            del self._streams[stream]
+
+
+def _nobody_asked(_answer: Answer) -> None:
+    """A command of the engine's own needs no answer."""

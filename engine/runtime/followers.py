@@ -1,0 +1,114 @@
+"""Followers: whoever hears what a stream announces, in the order of its versions, nothing missed or twice."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+import structlog
+import trio
+
+from engine.effects import Send
+from engine.errors import JournalError
+from engine.codec.records import RecordCodec
+from engine.journal.fold import episodes
+from engine.journal.port import Journal
+from engine.machine.family import Family
+from engine.machine.step import CommandDeferred
+from engine.runtime.dispatcher import Committed, Dispatcher
+
+log = structlog.get_logger("switchhook.followers")
+
+Deliver: TypeAlias = Callable[[int, float, Send], None]
+"""(version, UTC seconds, message); must not raise and must not block."""
+
+
+@attrs.define(eq=False)
+class Follower:
+    """A cursor on one stream. While it is behind, a task reads the journal for it; then it is live."""
+
+    stream: str
+    cursor: int
+    deliver: Deliver
+    live: bool = False
+    closed: bool = False
+
+
+class Followers:
+    """All followers of this process, by stream."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        codec: RecordCodec,
+        family: Family,
+        dispatcher: Dispatcher,
+        nursery: trio.Nursery,
+    ) -> None:
+        self._journal = journal
+        self._codec = codec
+        self._family = family
+        self._dispatcher = dispatcher
+        self._nursery = nursery
+        self._by_stream: dict[str, set[Follower]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(followers) for followers in self._by_stream.values())
+
+    def follow(self, stream: str, since: int, deliver: Deliver) -> Follower:
+        """Deliver everything announced behind version `since`, then what comes, until `leave`."""
+        follower = Follower(stream, since, deliver)
+        self._by_stream.setdefault(stream, set()).add(follower)
+        self._nursery.start_soon(self._catch_up, follower)
+        return follower
+
+    def leave(self, follower: Follower) -> None:
+        """Deliver nothing more; twice is as good as once."""
+        follower.closed = True
+        followers = self._by_stream.get(follower.stream)
+        if followers is not None:
+            followers.discard(follower)
+            if not followers:
+                del self._by_stream[follower.stream]
+
+    def committed(self, committed: Committed) -> None:
+        """Tell live followers what an append announced."""
+        for stream, change in committed.changes.items():
+            followers = self._by_stream.get(stream)
+            if not followers or not change.records:
+                continue
+            sends = [
+                (one.version, one.stamp.at, one.effect)
+                for one in committed.performances
+                if one.stream == stream and isinstance(one.effect, Send)
+            ]
+            for follower in [*followers]:
+                if follower.live and follower.cursor == change.base:
+                    follower.cursor = change.version
+                    for version, at, send in sends:
+                        if not follower.closed:
+                            follower.deliver(version, at, send)
+
+    async def _catch_up(self, follower: Follower) -> None:
+        try:
+            while not follower.closed:
+                state = await self._dispatcher.read(follower.stream)
+                if state.version <= follower.cursor:
+                    # No await between this look and the flag: no commit can slip in between.
+                    follower.live = True
+                    return
+                await self._read_on(follower)
+        except JournalError as error:
+            log.error("catch_up_failed", stream=follower.stream, reason=str(error))
+            self.leave(follower)
+
+    async def _read_on(self, follower: Follower) -> None:
+        loaded = await self._journal.load(follower.stream, follower.cursor, snapshot=False)
+        for episode in episodes(self._codec, follower.stream, loaded):
+            announce = self._family.kinds[episode.member.kind].announce
+            for offset, record in enumerate(episode.records):
+                if announce is not None and not isinstance(record.event, CommandDeferred):
+                    for send in announce(record.member, record.event):
+                        if follower.closed:
+                            return
+                        follower.deliver(episode.version + offset, episode.at, send)
+                follower.cursor = episode.version + offset

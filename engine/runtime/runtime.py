@@ -1,0 +1,199 @@
+"""The runtime of one journal: dispatcher, timers, scopes, performers and followers, put together."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+
+import structlog
+import trio
+
+from engine.codec.records import RecordCodec
+from engine.errors import EngineError
+from engine.journal.port import Journal
+from engine.machine.family import Family, StreamState, split_index_name
+from engine.machine.step import Snapshot
+from engine.machine.table import OnRestart, timer_name
+from engine.runtime.dispatcher import Answer, Committed, Dispatcher, Done
+from engine.runtime.followers import Followers
+from engine.runtime.performers import Performer, Performers
+from engine.runtime.scopes import Scopes
+from engine.runtime.timers import TimerHeap
+from engine.runtime.world import World
+from engine.vocabulary import Address, Command
+
+DRAIN_SECONDS = 5.0
+"""How long closing waits for what is on its way into the journal."""
+
+log = structlog.get_logger("switchhook.runtime")
+
+
+class Runtime:
+    """Machines at work. Open it with `open_runtime`."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        codec: RecordCodec,
+        family: Family,
+        world: World,
+        performers: Mapping[str, Performer],
+        nursery: trio.Nursery,
+    ) -> None:
+        self.journal = journal
+        self.codec = codec
+        self.family = family
+        self.world = world
+        self.recovered = False
+        """Whether every timer of the journal is known and every restart policy was applied."""
+        self.dispatcher = Dispatcher(journal, codec, family, world, nursery, self._committed)
+        self.followers = Followers(journal, codec, family, self.dispatcher, nursery)
+        self.timers = TimerHeap(world.clock, self._fire)
+        self.scopes = Scopes(nursery, self._scope_failed)
+        self._performers = Performers(performers, self.scopes, self.tell)
+        self._waiters: dict[str, trio.Event] = {}
+
+    def submit(self, to: Address, command: Command, done: Done, *, command_id: str = "") -> None:
+        """Command `to` without waiting; `done` gets the answer."""
+        self.dispatcher.submit(to, command, done, command_id=command_id)
+
+    def tell(self, to: Address, command: Command) -> None:
+        """Command `to` and do not ask what becomes of it."""
+        self.dispatcher.submit(to, command, _ignore)
+
+    async def ask(self, to: Address, command: Command, *, command_id: str = "") -> Answer:
+        """Command `to` and wait for the answer.
+
+        Cancelling the wait does not take the command back: it may be journaled already.
+        """
+        arrived = trio.Event()
+        answers: list[Answer] = []
+
+        def done(answer: Answer) -> None:
+            answers.append(answer)
+            arrived.set()
+
+        self.submit(to, command, done, command_id=command_id)
+        await arrived.wait()
+        return answers[0]
+
+    async def read(self, stream: str) -> StreamState:
+        """The committed state of `stream`; not to be changed."""
+        return await self.dispatcher.read(stream)
+
+    async def snapshot(self, address: Address) -> Snapshot:
+        """The committed snapshot of one machine."""
+        state = await self.read(self.family.stream_of(address))
+        return state.members.get(address) or self.family.initial(address)
+
+    async def wait_change(self, stream: str) -> None:
+        """Wait until the next append to `stream`."""
+        await self._waiters.setdefault(stream, trio.Event()).wait()
+
+    # -- inside
+
+    def _committed(self, committed: Committed) -> None:
+        for stream, change in committed.changes.items():
+            for name, due in change.timers.items():
+                if due is not None:
+                    address, timer = split_index_name(name)
+                    self.timers.start(address, timer, due)
+            waiter = self._waiters.pop(stream, None) if change.records else None
+            if waiter is not None:
+                waiter.set()
+        self.followers.committed(committed)
+        for performance in committed.performances:
+            self._performers.perform(performance)
+        for stream, change in committed.changes.items():
+            for address in change.ended:
+                if f"{address.kind}:{address.key}" == stream:
+                    self.scopes.end(stream)
+
+    def _fire(self, address: Address, name: str) -> None:
+        kind = self.family.kinds.get(address.kind)
+        command = kind and next((one.command for one in kind.table.timers if timer_name(one) == name), None)
+        if command is None:
+            log.error("timer_unknown", member=str(address), timer=name)
+            return
+        self.dispatcher.submit(address, command(), partial(self._fired, address, name), timer=name)
+
+    def _fired(self, address: Address, name: str, answer: Answer) -> None:
+        if answer.error is not None:
+            # The deadline stands in the journal; firing again later is the at-least-once half of the promise.
+            log.warning("timer_not_fired", member=str(address), timer=name, reason=str(answer.error))
+            self.timers.start(address, name, self.world.clock() + 1.0)
+
+    def _scope_failed(self, call: str, failures: Exception) -> None:
+        log.error("call_scope_failed", call=call, exc_info=failures)
+
+    async def recover(self) -> None:
+        """Take over the timers that the journal knows."""
+        restarts: set[Address] = set()
+        for due in await self.journal.timers():
+            address, name = split_index_name(due.name)
+            kind = self.family.kinds.get(address.kind)
+            if kind is None:
+                log.warning("timer_of_unknown_kind", member=str(address), timer=name)
+                continue
+            self.timers.start(address, name, due.due)
+            if any(
+                timer_name(one) == name and one.on_restart is not OnRestart.KEEP for one in kind.table.timers
+            ):
+                restarts.add(address)
+        await self._apply_restarts(restarts)
+        self.recovered = True
+
+    async def _apply_restarts(self, addresses: set[Address]) -> None:
+        pending = len(addresses)
+        finished = trio.Event()
+
+        def done(answer: Answer) -> None:
+            nonlocal pending
+            pending -= 1
+            if answer.error is not None:
+                log.error("restart_policy_not_applied", reason=str(answer.error))
+            if not pending:
+                finished.set()
+
+        for address in sorted(addresses):
+            self.dispatcher.submit_restart(address, done)
+        if addresses:
+            await finished.wait()
+
+    async def drain(self) -> None:
+        """Wait for what is on its way into the journal."""
+        while self.dispatcher.in_flight:
+            await trio.sleep(0.005)
+
+
+def _ignore(_answer: Answer) -> None:
+    """Nobody waits for the answer."""
+
+
+@asynccontextmanager
+async def open_runtime(
+    journal: Journal,
+    codec: RecordCodec,
+    family: Family,
+    *,
+    world: World | None = None,
+    performers: Mapping[str, Performer] | None = None,
+) -> AsyncIterator[Runtime]:
+    """Run the machines of `family` on an open journal until the block is left.
+
+    Raises:
+        EngineError: the journal cannot be read.
+    """
+    async with trio.open_nursery() as nursery:
+        runtime = Runtime(journal, codec, family, world or World(), performers or {}, nursery)
+        try:
+            await runtime.recover()
+        except EngineError:
+            nursery.cancel_scope.cancel()
+            raise
+        nursery.start_soon(runtime.timers.run)
+        try:
+            yield runtime
+        finally:
+            with trio.move_on_after(DRAIN_SECONDS, shield=True):
+                await runtime.drain()
+            nursery.cancel_scope.cancel()
