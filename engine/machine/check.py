@@ -19,6 +19,8 @@ from engine.machine.table import (
     Row,
     Table,
     end_of,
+    many,
+    name_of,
     source_of,
     target_of,
     timer_name,
@@ -178,9 +180,9 @@ def _not_plain(table: AnyTable) -> Found:
     for rule in dict.fromkeys((*_drawn(table), table.evolve, table.start)):
         called = (rule, type(rule).__call__)
         if any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in called):
-            yield _called(rule), "a rule cannot await: what must be fetched arrives as a command"
+            yield name_of(rule), "a rule cannot await: what must be fetched arrives as a command"
         elif any(inspect.isgeneratorfunction(one) for one in called):
-            yield _called(rule), "a rule returns; it does not yield"
+            yield name_of(rule), "a rule returns; it does not yield"
 
 
 RULES: dict[str, Callable[[AnyTable], Found]] = {
@@ -287,9 +289,4 @@ def _entry(entry: Entry) -> str:
 
 
 def _aside(aside: Aside) -> str:
-    commands = aside.commands if isinstance(aside.commands, tuple) else (aside.commands,)
-    return f"{type(aside).__name__} {', '.join(command.__name__ for command in commands)}"
-
-
-def _called(rule: Any) -> str:
-    return getattr(rule, "__name__", type(rule).__name__)
+    return f"{type(aside).__name__} {', '.join(command.__name__ for command in many(aside.commands))}"

@@ -21,6 +21,7 @@ from engine.machine.table import (
     Row,
     Said,
     Table,
+    name_of,
     say_nothing,
     source_of,
     target_of,
@@ -128,7 +129,7 @@ def _command(event: EventData) -> Any:
 
 
 def _named_as(function: Callable[..., Any], like: Callable[..., Any]) -> Callable[..., Any]:
-    function.__name__ = function.__qualname__ = getattr(like, "__name__", type(like).__name__)
+    function.__name__ = function.__qualname__ = name_of(like)
     return function
 
 
@@ -443,7 +444,7 @@ def _guard(machine: Machine, trigger: str, one: Transition) -> Guard:
 
 
 def _callback_name(callback: Any) -> str:
-    return callback if isinstance(callback, str) else getattr(callback, "__name__", type(callback).__name__)
+    return callback if isinstance(callback, str) else name_of(callback)
 
 
 def _constant(name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from engine.machine.mermaid import escaped
+from engine.machine.escape import for_mermaid
 
 
 @attrs.frozen
@@ -25,11 +25,11 @@ def sequence_diagram(lines: Iterable[Arrow]) -> str:
     # Names are free text, so that parties get plain ids: a name such as `end` would be a keyword.
     ids = {party: f"p{number}" for number, party in enumerate(parties)}
     text = ["sequenceDiagram"]
-    text += [f"    participant {id_} as {escaped(party)}" for party, id_ in ids.items()]
+    text += [f"    participant {id_} as {for_mermaid(party)}" for party, id_ in ids.items()]
     for arrow in arrows:
         source, target = ids[arrow.source], ids[arrow.target]
-        text.append(f"    {source}->>{target}: {escaped(arrow.text)}")
+        text.append(f"    {source}->>{target}: {for_mermaid(arrow.text)}")
         if arrow.note is not None:
             over = source if source == target else f"{source},{target}"
-            text.append(f"    Note over {over}: {escaped(arrow.note)}")
+            text.append(f"    Note over {over}: {for_mermaid(arrow.note)}")
     return "\n".join(text) + "\n"

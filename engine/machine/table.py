@@ -184,7 +184,7 @@ class Table(Generic[S, D]):
         for row in self.arrows:
             seen.setdefault(row.on)
         for aside in self.asides:
-            for command in _many(aside.commands):
+            for command in many(aside.commands):
                 seen.setdefault(command)
         for timer in self.timers:
             seen.setdefault(timer.command)
@@ -196,7 +196,7 @@ class Table(Generic[S, D]):
         arrows = [
             attrs.evolve(row, source=source, target=source if row.target is None else row.target)
             for row in self.rows
-            for source in _many(row.source)
+            for source in many(row.source)
         ]
         if self.crash is not None:
             end = end_of(self.crash)
@@ -214,8 +214,8 @@ class Table(Generic[S, D]):
         for row in self.arrows:
             cells[source_of(row)].setdefault(row.on, []).append(Entry(row.when, row=row))
         for aside in self.asides:
-            for state in _many(aside.states):
-                for command in _many(aside.commands):
+            for state in many(aside.states):
+                for command in many(aside.commands):
                     cells[state].setdefault(command, []).append(Entry(aside.when, aside=aside))
         if self.crash is not None:
             dead = Entry(None, aside=Ignore((), (), "it has ended already"))
@@ -227,7 +227,7 @@ class Table(Generic[S, D]):
     def timers_of(self) -> dict[S, tuple[After[S, D], ...]]:
         """The timers that each state owns."""
         return {
-            state: tuple(timer for timer in self.timers if state in _many(timer.state))
+            state: tuple(timer for timer in self.timers if state in many(timer.state))
             for state in self.states
         }
 
@@ -256,7 +256,13 @@ def timer_name(timer: After[Any, Any]) -> str:
     return timer.name or timer.command.__name__
 
 
-def _many(one_or_more: Any) -> tuple[Any, ...]:
+def name_of(rule: Callable[..., Any]) -> str:
+    """What a guard or a reaction is called in texts and diagrams."""
+    return getattr(rule, "__name__", type(rule).__name__)
+
+
+def many(one_or_more: Any) -> tuple[Any, ...]:
+    """One state or command, or several, as a tuple."""
     return one_or_more if isinstance(one_or_more, tuple) else (one_or_more,)
 
 
@@ -296,7 +302,7 @@ def _strangers(table: Table[Any, Any]) -> Iterable[str]:
     if table.crash is not None:
         named += [("crash", end_of(table.crash).target)]
     for place, some in named:
-        for state in _many(some):
+        for state in many(some):
             if not isinstance(state, states):
                 yield f"{place}: {state!r} is not a {states.__name__}"
 

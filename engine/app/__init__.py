@@ -1,0 +1,1 @@
+"""What a host sees: the engine object, the served APIs, the configuration, the command line."""

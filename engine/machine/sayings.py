@@ -1,0 +1,85 @@
+"""What a reaction may say, read from its code, so that a diagram can show it without a declaration."""
+
+import dis
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, TypeAlias
+
+from engine.vocabulary import Command, Effect, Event
+
+Word: TypeAlias = type[Event] | type[Effect] | type[Command]
+
+DEPTH_MAX = 4
+"""Helper functions within helper functions; deeper ones are not read."""
+
+_BASES = (Event, Effect, Command)
+
+
+def sayings(reaction: Callable[..., Any]) -> tuple[Word, ...]:
+    """Events, effects and commands that `reaction` names, in the order of first use.
+
+    It is read, not called: its own code, what it closes over, and the functions of its module that it
+    calls. A word on a branch that is never taken is listed as well.
+    """
+    return tuple(dict.fromkeys(_in_callable(reaction, DEPTH_MAX)))
+
+
+def _in_callable(rule: Any, depth: int) -> Iterator[Word]:
+    if isinstance(rule, partial):
+        yield from _in_callable(rule.func, depth)
+        for value in (*rule.args, *rule.keywords.values()):
+            yield from _in_value(value, "", depth)
+        return
+    # Of a method its function, and of an object that can be called its class's.
+    function = getattr(rule, "__func__", rule)
+    if not isinstance(function, FunctionType):
+        function = type(rule).__call__
+    if isinstance(function, FunctionType):
+        yield from _in_code(function.__code__, _Names(function), depth)
+
+
+class _Names:
+    """What the names in a function's code stand for."""
+
+    def __init__(self, function: FunctionType) -> None:
+        cells = function.__closure__ or ()
+        self.module: str = function.__module__
+        self.globals: Mapping[str, Any] = function.__globals__
+        self.closed: dict[str, Any] = {}
+        for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
+            try:
+                self.closed[name] = cell.cell_contents
+            except ValueError:
+                # The cell is empty: the function names something that is bound after it.
+                self.closed[name] = None
+
+
+def _in_code(code: CodeType, names: _Names, depth: int) -> Iterator[Word]:
+    holder: Any = None
+    for instruction in dis.get_instructions(code):
+        value: Any = None
+        match instruction.opname:
+            case "LOAD_GLOBAL":
+                value = names.globals.get(instruction.argval)
+            case "LOAD_DEREF":
+                value = names.closed.get(instruction.argval)
+            case "LOAD_ATTR" | "LOAD_METHOD" if isinstance(holder, ModuleType | type):
+                value = getattr(holder, instruction.argval, None)
+            case "LOAD_CONST" if isinstance(instruction.argval, CodeType):
+                yield from _in_code(instruction.argval, names, depth)
+        yield from _in_value(value, names.module, depth)
+        holder = value
+
+
+def _in_value(value: Any, module: str, depth: int) -> Iterator[Word]:
+    if isinstance(value, type):
+        if issubclass(value, _BASES) and value not in _BASES:
+            yield value
+    elif isinstance(value, _BASES):
+        yield type(value)
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _in_value(one, module, depth)
+    elif depth and callable(value) and getattr(value, "__module__", None) == module:
+        yield from _in_callable(value, depth - 1)

@@ -1,0 +1,1 @@
+"""All tests; the package of each mirrors the code it tests."""
