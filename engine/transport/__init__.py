@@ -1,0 +1,1 @@
+"""What carries messages: the HTTP and WebSocket server, the clients, and in-memory links."""
