@@ -30,6 +30,8 @@ ROUND = 25
 """Commands that one machine gets before the walk begins another."""
 
 _SECONDS = (0.0, 0.5, 1.0, 30.0, 3_600.0)
+_AFTER_THE_END = (False, False, True)
+"""Whether to begin another machine."""
 _TABLES_KEPT = 64
 
 
@@ -69,16 +71,23 @@ def walk(
 ) -> Iterator[tuple[Snapshot, Command]]:
     """(snapshot, command) of machines that get random commands by the book, one machine after another.
 
-    Stamps are put on here; time never runs backwards.
+    Every other command is one that the state has a row for: commands drawn evenly seldom get anywhere. A
+    machine gets a few commands in its final state. Stamps are put on here; time never runs backwards.
     """
     pool = _pool(table, samples)
-    at, now = 0.0, initial_snapshot(table, "0")
+    every = [*pool.values()]
+    heard = {
+        state: [pool[on] for on, entries in cell.items() if any(entry.row for entry in entries)] or every
+        for state, cell in table.cells.items()
+    }
+    at, now, left = 0.0, initial_snapshot(table, "0"), ROUND
     for number in range(steps):
-        if number % ROUND == 0:
-            now = initial_snapshot(table, str(number // ROUND))
+        if not left or (now.state in table.final and choose(_AFTER_THE_END)):
+            now, left = initial_snapshot(table, str(number)), ROUND
+        left -= 1
         at += choose(_SECONDS)
         stamp = Stamp(at=at, id=str(number), entropy=f"{number:064x}")
-        command = attrs.evolve(choose(choose(pool)), stamp=stamp)
+        command = attrs.evolve(choose(choose(choose((every, heard[now.state])))), stamp=stamp)
         yield now, command
         now = step(table, now, command).after
 
@@ -160,11 +169,11 @@ LAWS: dict[str, Law] = {
 _compiled = lru_cache(maxsize=_TABLES_KEPT)(compile_table)
 
 
-def _pool(table: AnyTable, samples: Samples) -> list[Sequence[Command]]:
+def _pool(table: AnyTable, samples: Samples) -> dict[type[Command], Sequence[Command]]:
     missing = [one.__name__ for one in table.commands if not samples.get(one) and not _is_bare(one)]
     if missing:
         raise TableError(f"table {table.name}: no sample of {', '.join(missing)}")
-    return [samples.get(one) or (one(),) for one in table.commands]
+    return {one: samples.get(one) or (one(),) for one in table.commands}
 
 
 def _is_bare(command: type[Command]) -> bool:
