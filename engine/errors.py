@@ -4,6 +4,7 @@ EngineError
 ├── TableError              a table is wrong (import time)
 ├── LocalProtocolError      we built a message wrongly
 ├── RemoteProtocolError     the other side did
+├── CodecError              a journaled record cannot be read or written
 ├── TransportError
 │   ├── TransportClosedError     we closed it
 │   ├── TransportBrokenError     they or the network did
@@ -16,6 +17,7 @@ EngineError
 │   └── JournalCorruptError
 ├── OverloadedError         a queue with a limit is full
 ├── ConfigurationError      one fault of a configuration, with its key
+├── CommandRefusedError     a rule says no
 ├── CallCrashedError        a rule raised; the call has ended
 └── MediaError
 """
@@ -41,10 +43,16 @@ class RemoteProtocolError(EngineError):
     `path` is a JSON path such as `$.data.targetUser`; `reason` never quotes a secret value.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+    def __init__(self, path: str, reason: str, faults: tuple[tuple[str, str], ...] = ()) -> None:
+        self.faults = faults or ((path, reason),)
+        super().__init__("; ".join(f"{where}: {why}" for where, why in self.faults))
         self.path = path
         self.reason = reason
+        """`path` and `reason` are the first of `faults`, which lists every (path, reason) that was found."""
+
+
+class CodecError(EngineError):
+    """A class has no form outside, or bytes are not what the codec wrote."""
 
 
 class TransportError(EngineError):
@@ -114,6 +122,14 @@ class ConfigurationError(EngineError):
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(f"{key}: {reason}")
         self.key = key
+        self.reason = reason
+
+
+class CommandRefusedError(EngineError):
+    """A rule says no, and nothing was changed. `reason` is a key of the API, such as `unavailable`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"refused: {reason}")
         self.reason = reason
 
 

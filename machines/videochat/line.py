@@ -103,7 +103,9 @@ def meet_glare(line: v.Line, command: v.RequestCall) -> Said:
     known = _outgoing_to(line, command.initiator)
     assert known is not None, "guarded by rings_back"
     glared_id = command.stamp.cut("request", 24)
-    answered = v.AnswerByGlare(sender=_parties(command)[0], request_id=glared_id)
+    answered = v.AnswerByGlare(
+        sender=_parties(command)[0], request_id=glared_id, room_limit=command.room_limit
+    )
     return (
         v.GlareMet(request_id=known.request_id, glared_id=glared_id),
         Reply(v.RequestMade(request_id=glared_id)),

@@ -74,7 +74,7 @@ def accept(ring: v.Ring, command: v.AcceptCall) -> Said:
     return (
         v.RingAccepted(device=command.device, videochat_id=room.videochat_id),
         Reply(grant(room, _target(ring), v.Role.PARTICIPANT, _initiator(ring))),
-        *_connect_both(ring, room),
+        *_connect_both(ring, room, command.room_limit),
     )
 
 
@@ -104,7 +104,7 @@ def answer_by_glare(ring: v.Ring, command: v.AnswerByGlare) -> Said:
             v.StartGlared(initiator=command.sender, target=initiator),
             fresh=True,
         ),
-        *_connect_both(ring, room),
+        *_connect_both(ring, room, command.room_limit),
         Tell(
             Address(v.LINE, target.user),
             v.GrantSeat(
@@ -216,12 +216,12 @@ def grant(room: v.RoomCard, seat: v.Party, role: v.Role, peer: v.Party) -> v.Sea
     return v.SeatGranted(room=room, user=seat.user, name=name or seat.user, role=role, peer=peer.card)
 
 
-def _connect_both(ring: v.Ring, room: v.RoomCard) -> Said:
+def _connect_both(ring: v.Ring, room: v.RoomCard, limit: int) -> Said:
     target, initiator = _target(ring), _initiator(ring)
     return (
         Tell(
             Address(v.ROOM, room.videochat_id),
-            v.OpenRoom(card=room, owner=initiator.card, other=target.card),
+            v.OpenRoom(card=room, owner=initiator.card, other=target.card, limit=limit),
             fresh=True,
         ),
         _close(ring, target, S.ACCEPTED),

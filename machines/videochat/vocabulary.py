@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import attrs
 
+from engine.codec.wire import on_wire
 from engine.vocabulary import Command, Event, Message, length
 
 RING = "videochat.ring"
@@ -114,7 +115,7 @@ class UserCard:
     last_name: str = ""
     privacy_mode: int = 0
     avatar: str = ""
-    avatar3d: AvatarCard | None = None
+    avatar3d: AvatarCard | None = attrs.field(default=None, metadata=on_wire("avatar3D", omit_empty=True))
     company_name: str = ""
     company_title: str = ""
 
@@ -239,6 +240,8 @@ class RequestCall(Command):
     do_not_disturb: bool = False
     glare: Glare = Glare.MERGE
     ring_seconds: float = 60.0
+    room_limit: int = 50
+    """Seats of the videochat, if the two meet."""
 
 
 @attrs.frozen(kw_only=True)
@@ -354,6 +357,8 @@ class AcceptCall(Command):
     sender: str
     device: str = ""
     card: UserCard | None = None
+    room_limit: int = 50
+    """Seats of the videochat that a direct call makes."""
 
 
 @attrs.frozen(kw_only=True)
@@ -380,6 +385,7 @@ class AnswerByGlare(Command):
     sender: Party
     request_id: str
     """Of the second request, which never rings."""
+    room_limit: int = 50
 
 
 @attrs.frozen

@@ -1,0 +1,195 @@
+"""The command line. Only typer is imported here, so that `--help` answers at once."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="switchhook",
+    help="Real-time call lifecycles as explicit finite state machines: serve them, check them, draw them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+users = typer.Typer(
+    help="Administer the users of a journal's file; the server may be running.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(users, name="users")
+
+JOURNAL = "sqlite:///switchhook.db"
+JournalOption = Annotated[
+    str, typer.Option("--journal", help="sqlite:///FILE, sqlite:////ABSOLUTE/FILE or memory:")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file; `switchhook serve --help` names the sections")
+]
+
+
+@app.command(
+    epilog="Examples: switchhook serve --dev   |   "
+    "switchhook serve --listen 0.0.0.0:8443 --journal sqlite:////var/lib/switchhook/calls.db "
+    "--config /etc/switchhook.toml --tls-cert cert.pem --tls-key key.pem"
+)
+def serve(
+    listen: Annotated[
+        list[str] | None, typer.Option("--listen", help="HOST:PORT; port 0 takes a free one; repeatable")
+    ] = None,
+    journal: JournalOption = JOURNAL,
+    config: ConfigOption = None,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="Make up keys and the users ann, bob, eve; print their tokens")
+    ] = False,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="PEM certificate chain")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="PEM private key")] = None,
+) -> None:
+    """Serve the documented APIs until SIGTERM or Ctrl-C.
+
+    When it is ready it prints one line of JSON: {"listening": [...], "pid": ...}. Logs go to standard error
+    as JSON lines. Sections of the configuration: [server] (limits) and one for each API, such as [videochat].
+    """
+    from engine.app.commands.serve import run
+
+    _exit(run(listen or ["127.0.0.1:8080"], journal, config, dev=dev, tls_cert=tls_cert, tls_key=tls_key))
+
+
+@app.command(epilog="Examples: switchhook demo   |   switchhook demo videochat --plain")
+def demo(
+    name: Annotated[str, typer.Argument(help="Which API to show; all that have one when missing")] = "",
+    plain: Annotated[bool, typer.Option("--plain", help="One line an event instead of a live table")] = False,
+) -> None:
+    """Place real calls over real sockets into a real database, crash the server in between, and check."""
+    from engine.app.commands.demo import run
+
+    _exit(run(name, plain=plain))
+
+
+@app.command(
+    epilog="Examples: switchhook diagram   |   switchhook diagram videochat.ring --format svg > ring.svg"
+)
+def diagram(
+    machine: Annotated[str, typer.Argument(help="Such as videochat.ring; all when missing")] = "",
+    form: Annotated[str, typer.Option("--format", help="mermaid, dot or svg (needs Graphviz)")] = "mermaid",
+    asides: Annotated[bool, typer.Option("--asides", help="Show what is ignored, deferred, refused")] = False,
+) -> None:
+    """Draw the state machines from the tables that run them."""
+    from engine.app.commands.diagram import run
+
+    _exit(run(machine, form, asides=asides))
+
+
+@app.command(epilog="Example: switchhook check")
+def check() -> None:
+    """Run all static checks on all tables; exit 1 with the reasons when one fails."""
+    from engine.app.commands.check import run
+
+    _exit(run())
+
+
+@app.command(epilog="Example: switchhook events videochat.line:ann --journal sqlite:///calls.db --follow")
+def events(
+    stream: Annotated[str, typer.Argument(help="Such as videochat.line:ann; `list` names the streams")],
+    journal: JournalOption = JOURNAL,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C")] = False,
+    since: Annotated[int, typer.Option("--since", help="Only events behind this version")] = 0,
+    form: Annotated[str, typer.Option("--format", help="text, json or mermaid (a sequence diagram)")] = "text",
+) -> None:
+    """Print what the journal says happened; secrets are shown by their length."""
+    from engine.app.commands.events import run
+
+    _exit(run(stream, journal, follow=follow, since=since, form=form))
+
+
+@app.command(epilog="Example: switchhook replay sqlite:///calls.db")
+def replay(
+    journal: Annotated[str, typer.Argument(help="sqlite:///FILE; the server may be running")] = JOURNAL,
+) -> None:
+    """Rebuild every call from its events and compare; exit 1 on a difference."""
+    from engine.app.commands.replay import run
+
+    _exit(run(journal))
+
+
+@users.command("add", epilog='Example: switchhook users add ann --first-name Ann --company-name "ACME"')
+def users_add(
+    user: Annotated[str, typer.Argument(help="The user's id")],
+    journal: JournalOption = JOURNAL,
+    first_name: Annotated[str, typer.Option()] = "",
+    last_name: Annotated[str, typer.Option()] = "",
+    avatar: Annotated[str, typer.Option(help="URL of a picture")] = "",
+    company_name: Annotated[str, typer.Option()] = "",
+    company_title: Annotated[str, typer.Option()] = "",
+    incognito: Annotated[bool, typer.Option("--incognito", help="privacyMode 1")] = False,
+) -> None:
+    """Add a user, or change one, and print a new token for him."""
+    from engine.app.commands.users import add
+
+    names = {
+        "first_name": first_name,
+        "last_name": last_name,
+        "avatar": avatar,
+        "company_name": company_name,
+        "company_title": company_title,
+    }
+    _exit(add(journal, user, names, privacy_mode=int(incognito)))
+
+
+@users.command("list", epilog="Example: switchhook users list --journal sqlite:///calls.db")
+def users_list(journal: JournalOption = JOURNAL) -> None:
+    """List the users."""
+    from engine.app.commands.users import list_all
+
+    _exit(list_all(journal))
+
+
+@users.command("token", epilog="Example: switchhook users token ann")
+def users_token(
+    user: Annotated[str, typer.Argument(help="The user's id")], journal: JournalOption = JOURNAL
+) -> None:
+    """Print a new token for a user; older ones stay valid."""
+    from engine.app.commands.users import token
+
+    _exit(token(journal, user))
+
+
+@users.command("remove", epilog="Example: switchhook users remove eve")
+def users_remove(
+    user: Annotated[str, typer.Argument(help="The user's id")], journal: JournalOption = JOURNAL
+) -> None:
+    """Remove a user and his tokens."""
+    from engine.app.commands.users import remove
+
+    _exit(remove(journal, user))
+
+
+@app.command(hidden=True)
+def bench(names: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Run the benchmarks of a source checkout."""
+    from engine.app.commands.bench import run
+
+    _exit(run(names or []))
+
+
+def main() -> None:
+    """Entry point of the `switchhook` command."""
+    from engine.errors import ConfigurationError, EngineError
+
+    try:
+        app()
+    except ConfigurationError as error:
+        for fault in getattr(error, "faults", (error,)):
+            sys.stderr.write(f"switchhook: {fault}\n")
+        sys.exit(2)
+    except EngineError as error:
+        sys.stderr.write(f"switchhook: {error}\n")
+        sys.exit(1)
+
+
+def _exit(status: int) -> None:
+    if status:
+        raise typer.Exit(status)

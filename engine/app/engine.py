@@ -1,0 +1,222 @@
+"""The engine as an embedding program sees it: start calls, command them, follow them, serve their APIs."""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import attrs
+import trio
+
+from engine.app.api import Api, Host, Service
+from engine.app.configuration import Configuration, default_configuration
+from engine.app.discovery import installed_apis
+from engine.app.serving import EngineApplication
+from engine.app.users import MemoryUsers, SqliteUsers, UserDirectory
+from engine.codec.records import RecordCodec
+from engine.codec.wire import WireCodec
+from engine.errors import CommandRefusedError
+from engine.journal.fold import episodes
+from engine.journal.opening import open_journal
+from engine.journal.port import Journal
+from engine.machine.family import Family
+from engine.machine.step import Outcome, Snapshot
+from engine.runtime.entry import Entry
+from engine.runtime.performers import Performer
+from engine.runtime.runtime import Runtime, open_runtime
+from engine.runtime.world import World
+from engine.transport.limits import Limits
+from engine.transport.server import serve
+from engine.vocabulary import Address, Command, Event, Message
+
+
+@attrs.frozen
+class VersionedEvent:
+    """An event of a call, with its place in the call's stream."""
+
+    version: int
+    at: float
+    """UTC seconds."""
+    member: Address
+    event: Event
+
+
+@attrs.frozen(eq=False)
+class Call:
+    """One call of a running engine. It holds nothing: any number of them may name the same call."""
+
+    address: Address
+    _runtime: Runtime = attrs.field(repr=False)
+    answer: Message | None = None
+    """What the command that made it was answered."""
+
+    async def send(self, command: Command, *, command_id: str = "") -> Message | None:
+        """Command the call and wait until the journal has what it changed.
+
+        A `command_id` that was used before gets the answer it had.
+
+        Raises:
+            CommandRefusedError: a rule says no; nothing was changed.
+            EngineError: it could not be decided or journaled.
+        """
+        return await _ask(self._runtime, self.address, command, command_id)
+
+    async def snapshot(self) -> Snapshot:
+        """The call as it is: `state` and `data`."""
+        return await self._runtime.snapshot(self.address)
+
+    async def wait_for(self, *states: Any) -> Snapshot:
+        """Wait until the call is in one of `states`; at once when it is."""
+        stream = self._runtime.family.stream_of(self.address)
+        while True:
+            now = await self.snapshot()
+            if now.state in states:
+                return now
+            await self._runtime.wait_change(stream)
+
+    async def events(self, since: int = 0) -> AsyncIterator[VersionedEvent]:
+        """Every event of the call's stream behind version `since`, then each new one, without end."""
+        runtime, stream = self._runtime, self._runtime.family.stream_of(self.address)
+        cursor = since
+        while True:
+            loaded = await runtime.journal.load(stream, cursor, snapshot=False)
+            for episode in episodes(runtime.codec, stream, loaded):
+                for offset, record in enumerate(episode.records):
+                    cursor = episode.version + offset
+                    yield VersionedEvent(cursor, episode.at, record.member, record.event)
+            if (await runtime.read(stream)).version <= cursor:
+                await runtime.wait_change(stream)
+
+
+class Engine:
+    """Calls on one journal. Open it with `open_engine`."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        configuration: Configuration,
+        apis: Sequence[Api],
+        users: UserDirectory,
+        world: World,
+    ) -> None:
+        self.runtime = runtime
+        self.configuration = configuration
+        self.apis = tuple(apis)
+        self.users = users
+        self._world = world
+
+    async def start(self, entry: Entry, command: Command, *, command_id: str = "") -> Call:
+        """Begin a call with its first command.
+
+        Raises:
+            CommandRefusedError: a rule says no.
+            EngineError: it could not be decided or journaled.
+        """
+        if not isinstance(command, entry.command):
+            raise TypeError(f"this entry begins with {entry.command.__name__}, not {type(command).__name__}")
+        answer = await _ask(self.runtime, entry.to(command), command, command_id)
+        return Call(entry.call(answer), self.runtime, answer)
+
+    def call(self, kind: str, key: str) -> Call:
+        """The call (or any other machine) of this kind and key."""
+        return Call(Address(kind, key), self.runtime)
+
+    async def serve(
+        self,
+        listen: str | Sequence[str],
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
+        stop: trio.Event | None = None,
+        task_status: trio.TaskStatus[tuple[str, ...]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve the documented APIs at `HOST:PORT` until cancelled, or until `stop` is set.
+
+        `addresses = await nursery.start(engine.serve, "127.0.0.1:8080")`.
+
+        Raises:
+            ConfigurationError: an address is wrong.
+            TransportError: a port cannot be had.
+        """
+        async with AsyncExitStack() as stack:
+            nursery = await stack.enter_async_context(trio.open_nursery())
+            services: dict[str, Service] = {}
+            for api in self.apis:
+                host = Host(
+                    runtime=self.runtime,
+                    users=self.users,
+                    codec=WireCodec(),
+                    settings=self.configuration.settings_of(api),
+                    nursery=nursery,
+                    clock=self._world.clock,
+                )
+                services[api.name] = await stack.enter_async_context(api.open(host))
+            application = EngineApplication(self.runtime, self.apis, services)
+            await serve(
+                application,
+                listen,
+                ssl_context=ssl_context,
+                limits=limits or self.configuration.server,
+                stop=stop,
+                task_status=task_status,
+            )
+            nursery.cancel_scope.cancel()
+
+
+async def _ask(runtime: Runtime, to: Address, command: Command, command_id: str) -> Message | None:
+    answer = await runtime.ask(to, command, command_id=command_id)
+    if answer.error is not None:
+        raise answer.error
+    if answer.outcome is Outcome.REFUSED:
+        raise CommandRefusedError(answer.reason)
+    return answer.message
+
+
+def family_of(apis: Sequence[Api]) -> Family:
+    """The machines of all `apis`."""
+    return Family(kind for api in apis for kind in api.kinds)
+
+
+def codec_of(apis: Sequence[Api], family: Family) -> RecordCodec:
+    """The journal's codec for the words of all `apis`."""
+    return RecordCodec((word for api in apis for word in api.words), states=family.states())
+
+
+@asynccontextmanager
+async def open_engine(
+    journal: str | Journal = "memory:",
+    *,
+    configuration: Configuration | None = None,
+    apis: Sequence[Api] | None = None,
+    users: UserDirectory | None = None,
+    performers: Mapping[str, Performer] | None = None,
+    world: World | None = None,
+) -> AsyncIterator[Engine]:
+    """Run calls on `journal` until the block is left; what they own ends with it.
+
+    `journal` is a URL (`sqlite:///calls.db`, `memory:`) or an open journal. Everything that touches the
+    world can be passed in: the clock, ids and randomness (`world`), the users, what performs effects.
+
+    Raises:
+        ConfigurationError: the URL is wrong.
+        UnavailableError: the journal cannot be opened, or another engine owns it.
+    """
+    apis = installed_apis() if apis is None else apis
+    world = world or World()
+    async with AsyncExitStack() as stack:
+        if isinstance(journal, str):
+            opened: Journal = await stack.enter_async_context(open_journal(journal, clock=world.clock))
+            users = users or _users_beside(journal)
+        else:
+            opened = journal
+        family = family_of(apis)
+        runtime = await stack.enter_async_context(
+            open_runtime(opened, codec_of(apis, family), family, world=world, performers=performers)
+        )
+        yield Engine(runtime, configuration or default_configuration(), apis, users or MemoryUsers(), world)
+
+
+def _users_beside(journal: str) -> UserDirectory:
+    if journal.startswith("sqlite:///"):
+        return SqliteUsers(journal.removeprefix("sqlite:///"))
+    return MemoryUsers()

@@ -1,0 +1,97 @@
+"""The application behind the port: health, metrics, the OpenAPI document, and the APIs by their paths."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import structlog
+
+from engine.app.api import Api, Service
+from engine.app.metrics import exposition
+from engine.app.openapi import openapi_document
+from engine.runtime.runtime import Runtime
+from engine.transport.application import Request, Response, SocketApp
+from engine.transport.sockets import Socket
+
+log = structlog.get_logger("switchhook.http")
+
+
+class EngineApplication:
+    """Routes what comes in to the services; knows no API by name."""
+
+    def __init__(self, runtime: Runtime, apis: Sequence[Api], services: Mapping[str, Service]) -> None:
+        self._runtime = runtime
+        self._apis = apis
+        self._services = services
+        self._sockets = {route.path: services[api.name] for api in apis for route in api.sockets}
+        self._documents = {"/openapi.json": msgspec.json.encode(openapi_document(apis))}
+
+    def open_socket(self, socket: Socket) -> SocketApp | Response:
+        """Hand a WebSocket to the service of its path."""
+        service = self._sockets.get(socket.path)
+        if service is None:
+            return _problem(404, "not_found", f"no WebSocket at this path; there is {self._paths()}")
+        return service.open_socket(socket)
+
+    def respond_nowait(self, request: Request) -> Response | None:
+        """Answer what needs no waiting."""
+        own = self._own(request)
+        if own is not None:
+            return own
+        service = self._service(request.path)
+        if service is None:
+            if request.path in self._sockets:
+                return _problem(426, "upgrade_required", "this path is a WebSocket")
+            return _problem(404, "not_found", "no such path; GET /openapi.json lists them")
+        return service.respond_nowait(request)
+
+    async def respond(self, request: Request) -> Response:
+        """Answer what has to wait: readiness, and the services' own."""
+        if request.path == "/readyz":
+            return await self._ready()
+        service = self._service(request.path)
+        assert service is not None, "respond_nowait has answered what belongs to nobody"
+        return await service.respond(request)
+
+    def _own(self, request: Request) -> Response | None:
+        if request.path not in ("/healthz", "/readyz", "/metrics", *self._documents):
+            return None
+        if request.method not in ("GET", "HEAD"):
+            return Response(405, _body("method_not_allowed", "use GET"), headers=(("allow", "GET, HEAD"),))
+        if request.path == "/healthz":
+            return Response(200, b'{"status":"up"}')
+        if request.path == "/metrics":
+            text = exposition(self._runtime, self._services)
+            return Response(200, text, content_type="text/plain; version=0.0.4; charset=utf-8")
+        if request.path in self._documents:
+            return Response(200, self._documents[request.path])
+        return None
+
+    async def _ready(self) -> Response:
+        writable = await self._runtime.journal.writable()
+        ready = writable and self._runtime.recovered
+        body = {"ready": ready, "journal_writable": writable, "recovered": self._runtime.recovered}
+        return Response(200 if ready else 503, msgspec.json.encode(body))
+
+    def _service(self, path: str) -> Service | None:
+        for api in self._apis:
+            if any(_matches(endpoint.path, path) for endpoint in api.endpoints):
+                return self._services[api.name]
+        return None
+
+    def _paths(self) -> str:
+        return ", ".join(sorted(self._sockets))
+
+
+def _matches(pattern: str, path: str) -> bool:
+    parts, asked = pattern.split("/"), path.split("/")
+    return len(parts) == len(asked) and all(
+        part == word or (part.startswith("{") and word) for part, word in zip(parts, asked, strict=True)
+    )
+
+
+def _problem(status: int, error: str, description: str) -> Response:
+    return Response(status, _body(error, description))
+
+
+def _body(error: str, description: str) -> bytes:
+    return msgspec.json.encode({"error": error, "error_description": description})

@@ -1,0 +1,96 @@
+"""Replay: every call of a journal built again from its events, stepped again, and compared."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import attrs
+
+from engine.codec.records import RecordCodec
+from engine.errors import CodecError, JournalCorruptError
+from engine.journal.fold import Episode, episodes, fold, fold_episode
+from engine.journal.port import Journal, Loaded
+from engine.machine.family import Family, Record, RuleError, StreamState
+
+
+@attrs.frozen
+class Difference:
+    """Where a journal and the tables that read it disagree."""
+
+    stream: str
+    version: int
+    reason: str
+
+
+def differences(
+    family: Family, codec: RecordCodec, stream: str, whole: Loaded, short: Loaded
+) -> Iterator[Difference]:
+    """Compare a stream with what its tables make of it.
+
+    `whole` holds every event, `short` the newest snapshot and the events behind it. Each command is stepped
+    again on what came before it: its events must come out byte for byte. The fold of everything must be the
+    snapshot folded on.
+    """
+    state = StreamState()
+    try:
+        for episode in episodes(codec, stream, whole):
+            yield from _stepped_again(family, codec, stream, state, episode)
+            fold_episode(family, state, episode)
+        from_snapshot = fold(family, codec, stream, short)
+    except JournalCorruptError as error:
+        yield Difference(stream, error.version, str(error))
+        return
+    except (CodecError, KeyError) as error:
+        yield Difference(stream, state.version + 1, f"cannot be folded: {error!r}")
+        return
+    if codec.encode_snapshot(state) != codec.encode_snapshot(from_snapshot):
+        yield Difference(stream, short.snapshot_version, "the snapshot is not what its events make")
+
+
+def _stepped_again(
+    family: Family, codec: RecordCodec, stream: str, state: StreamState, episode: Episode
+) -> Iterator[Difference]:
+    if episode.cause is None:
+        return
+    now = state.members.get(episode.member) or family.initial(episode.member)
+    try:
+        step = family.step(episode.member, now, episode.cause)
+    except RuleError as error:
+        yield Difference(stream, episode.version, f"{error}: {error.__cause__!r}")
+        return
+    cause: Any = episode.cause
+    made = []
+    for event in step.events:
+        made.append(Record(episode.member, step.after.state.name, step.after.entries, event, cause))
+        cause = None
+    if [codec.encode(one) for one in made] != [codec.encode(one) for one in episode.records]:
+        said = ", ".join(type(one.event).__name__ for one in made) or step.reason or "nothing"
+        yield Difference(
+            stream,
+            episode.version,
+            f"{type(episode.cause).__name__} makes {said} now, and other events then",
+        )
+
+
+@attrs.frozen
+class Replayed:
+    """One stream that was replayed."""
+
+    stream: str
+    events: int
+    differences: tuple[Difference, ...]
+
+
+async def replay(journal: Journal, family: Family, codec: RecordCodec) -> AsyncIterator[Replayed]:
+    """Replay every stream of `journal` in the order of names."""
+    after = ""
+    while page := await journal.streams(after):
+        for stream, _ in page:
+            try:
+                whole = await journal.load(stream, snapshot=False)
+                short = await journal.load(stream)
+            except JournalCorruptError as error:
+                yield Replayed(stream, 0, (Difference(stream, error.version, str(error)),))
+                continue
+            found = tuple(differences(family, codec, stream, whole, short))
+            yield Replayed(stream, len(whole.events), found)
+        after = page[-1][0]

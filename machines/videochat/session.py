@@ -1,0 +1,471 @@
+"""One socket of the videochat handshake: authentication, requests in their order, the user's log."""
+
+import hashlib
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+import msgspec
+import structlog
+
+from engine.effects import Send
+from engine.errors import EngineError, MediaError, OverloadedError, RemoteProtocolError
+from engine.machine.step import Outcome
+from engine.runtime.dispatcher import Answer
+from engine.runtime.followers import Follower
+from engine.transport.sockets import Socket
+from engine.vocabulary import Address, Command
+from machines.videochat import vocabulary as v
+from machines.videochat import wire
+from machines.videochat.cards import card_of
+from machines.videochat.line import seat_address
+from machines.videochat.replay import missed_without_cursor
+
+if TYPE_CHECKING:
+    from engine.app.users import User
+
+    from machines.videochat.service import VideochatService
+
+INBOX_MAX = 64
+"""Frames that wait for the one in hand; then the socket is not read until half of them are done."""
+
+KEPT_MAX = 64
+KEPT_SECONDS = 300.0
+"""Answers kept for a device: a request sent again by its `event.id` is answered and not done again."""
+
+TAKEN_OVER = 4409
+"""Close code of a socket whose device has opened another one."""
+
+TURNED_AWAY = 1008
+"""Close code of a socket that did not authenticate; no reason goes with it, whatever was wrong."""
+
+log = structlog.get_logger("switchhook.videochat")
+
+Prepared: TypeAlias = tuple[Address, Command]
+
+
+@attrs.define(eq=False)
+class _Kept:
+    """One request of a device and, once there is one, its answer."""
+
+    body: bytes
+    at: float
+    answer: str | None = attrs.field(default=None, repr=False)
+
+
+class Kept:
+    """The last answers of one device; it outlives the sockets of the device."""
+
+    def __init__(self) -> None:
+        self.by_id: OrderedDict[str, _Kept] = OrderedDict()
+
+    def forget_old(self, now: float) -> None:
+        """Drop what is too old or too much."""
+        while self.by_id:
+            first = next(iter(self.by_id.values()))
+            if len(self.by_id) <= KEPT_MAX and now - first.at < KEPT_SECONDS:
+                return
+            self.by_id.popitem(last=False)
+
+
+class Session:
+    """The receiver of one socket's messages."""
+
+    def __init__(self, service: "VideochatService", socket: Socket) -> None:
+        self._service = service
+        self._socket = socket
+        self._inbox: deque[str] = deque()
+        self._in_hand = False
+        self._gone = False
+        self._paused = False
+        self._follower: Follower | None = None
+        self._kept = Kept()
+        self.authenticated = False
+        self.user: User
+        self.card: v.UserCard
+        self.device = ""
+
+    # -- the socket's side
+
+    def on_message(self, socket: Socket, text: str) -> None:  # noqa: ARG002 - there is one socket a session
+        """Take a frame; one is in hand at a time, so that answers come in the order of requests."""
+        self._inbox.append(text)
+        if len(self._inbox) >= INBOX_MAX and not self._paused:
+            self._paused = True
+            self._socket.pause()
+        self._next()
+
+    def on_close(self, socket: Socket, code: int) -> None:  # noqa: ARG002 - part of the port
+        """The socket is gone, and what it had not been answered is not answered."""
+        self._gone = True
+        self._inbox.clear()
+        if self._follower is not None:
+            self._service.runtime.followers.leave(self._follower)
+        self._service.left(self)
+
+    def turn_away(self) -> None:
+        """Close without a word."""
+        self._inbox.clear()
+        self._socket.close(TURNED_AWAY)
+
+    def replaced(self) -> None:
+        """Another socket of the same device has authenticated."""
+        if self._follower is not None:
+            self._service.runtime.followers.leave(self._follower)
+        self._tell_event(wire.INVALID_CONNECTION, "")
+        self._socket.close(TAKEN_OVER, "taken over")
+
+    # -- authentication
+
+    def _next(self) -> None:
+        while self._inbox and not self._in_hand and not self._gone:
+            text = self._inbox.popleft()
+            if self._paused and len(self._inbox) <= INBOX_MAX // 2:
+                self._paused = False
+                self._socket.resume()
+            if self.authenticated:
+                self._take(text)
+            else:
+                self._authenticate(text)
+
+    def _authenticate(self, text: str) -> None:
+        codec = self._service.host.codec
+        try:
+            frame = codec.decode(text, wire.Incoming)
+            if frame.type != wire.AUTHENTICATE:
+                self.turn_away()
+                return
+            asked = codec.decode_value(frame.data, wire.Authenticate, "$.data")
+        except RemoteProtocolError:
+            self.turn_away()
+            return
+        self._in_hand = True
+        self._service.later(partial(self._admit, asked))
+
+    async def _admit(self, asked: wire.Authenticate) -> None:
+        try:
+            user = await self._service.user_by_token(asked.token)
+        except EngineError as error:
+            log.error("users_unreadable", reason=str(error))
+            user = None
+        if self._gone:
+            return
+        if user is None:
+            self.turn_away()
+            return
+        self.user, self.card = user, card_of(user)
+        self.device = asked.device or secrets.token_hex(8)
+        older = self._service.session_of(user.id, self.device)
+        if older is not None:
+            self._kept = older._kept
+        self.authenticated = True
+        self._service.joined(self)
+        await self._follow(asked.since)
+        self._done()
+
+    async def _follow(self, since: int | None) -> None:
+        """Say who it is, then what it missed, then what comes."""
+        runtime = self._service.runtime
+        stream = runtime.family.stream_of(Address(v.LINE, self.user.id))
+        try:
+            head = (await runtime.read(stream)).version
+            missed = (
+                []
+                if since is not None
+                else await missed_without_cursor(runtime, self.user.id, self.device, head)
+            )
+        except EngineError as error:
+            log.error("log_unreadable", reason=str(error))
+            self._socket.close(1011)
+            return
+        if self._gone:
+            return
+        # A cursor from another history (a restored backup) cannot be honoured: begin at what there is.
+        start = head if since is None else min(since, head)
+        info = wire.UserInfo(user=self.card, device=self.device, since=start)
+        self._tell_event(wire.USER_INFO, "", info)
+        for version, at, send in missed:
+            self._deliver(version, at, send)
+        self._follower = runtime.followers.follow(stream, start, self._deliver)
+
+    # -- requests
+
+    def _take(self, text: str) -> None:
+        codec = self._service.host.codec
+        try:
+            frame = codec.decode(text, wire.Incoming)
+        except RemoteProtocolError as fault:
+            # Without a type there is nothing that an answer could repeat.
+            blank = wire.Incoming(type="error")
+            self._answer(blank, error=wire.error_of("bad_request", str(fault)))
+            return
+        if self._is_repeated(frame):
+            return
+        prepare = _REQUESTS.get(frame.type)
+        if prepare is None:
+            self._answer(frame, error=wire.error_of("unknown_type"))
+            return
+        try:
+            shape, make = prepare
+            data = codec.decode_value(frame.data, shape, "$.data")
+        except RemoteProtocolError as fault:
+            self._answer(frame, error=wire.error_of("bad_request", str(fault)))
+            return
+        self._in_hand = True
+        target = getattr(data, "target_user", None)
+        if target is None:
+            self._submit(frame, make(self, data, None))
+        else:
+            self._service.later(partial(self._look_up, frame, make, data, target))
+
+    async def _look_up(self, frame: wire.Incoming, make: "Make", data: object, target: str) -> None:
+        """What must be fetched arrives with the command: who the target is, and whether he can be reached."""
+        try:
+            user = await self._service.host.users.get(target)
+        except EngineError as error:
+            log.error("users_unreadable", reason=str(error))
+            self._answer(frame, error=wire.error_of("internal"))
+            self._done()
+            return
+        self._submit(frame, make(self, data, user))
+
+    def _submit(self, frame: wire.Incoming, prepared: Prepared) -> None:
+        to, command = prepared
+        command_id = f"{self.user.id}/{self.device}/{frame.event.id}" if frame.event.id else ""
+        self._service.runtime.submit(to, command, partial(self._answered, frame), command_id=command_id)
+
+    def _answered(self, frame: wire.Incoming, answer: Answer) -> None:
+        # The device may have come back on another socket meanwhile: the answer goes where the device is.
+        heir = self._service.session_of(self.user.id, self.device) or self
+        heir._answer_with(frame, answer)
+        self._done()
+
+    def _answer_with(self, frame: wire.Incoming, answer: Answer) -> None:
+        if answer.error is not None:
+            overloaded = isinstance(answer.error, OverloadedError)
+            self._answer(frame, error=wire.error_of("overloaded" if overloaded else "internal"))
+        elif answer.outcome is Outcome.REFUSED:
+            self._answer(frame, error=wire.error_of(answer.reason))
+        elif isinstance(answer.message, v.SeatGranted):
+            try:
+                self._answer(frame, self._seat(answer.message))
+            except MediaError:
+                self._answer(frame, error=wire.error_of("media_engine"))
+        elif isinstance(answer.message, v.RequestMade):
+            self._answer(frame, wire.RequestId(videochat_request_id=answer.message.request_id))
+        else:
+            self._answer(frame)
+
+    def _done(self) -> None:
+        self._in_hand = False
+        self._next()
+
+    # -- requests sent again
+
+    def _is_repeated(self, frame: wire.Incoming) -> bool:
+        """Answer a request whose `event.id` was used; remember it when it was not."""
+        if not frame.event.id:
+            return False
+        now = self._service.host.clock()
+        self._kept.forget_old(now)
+        body = _digest(frame)
+        known = self._kept.by_id.get(frame.event.id)
+        if known is None:
+            self._kept.by_id[frame.event.id] = _Kept(body, now)
+            return False
+        if known.body != body:
+            self._tell(self._frame(frame, error=wire.error_of("event_id_reused")))
+        elif known.answer is not None:
+            self._tell(known.answer)
+        # Without an answer yet: the one that is on its way serves both.
+        return True
+
+    # -- writing
+
+    def _answer(
+        self, frame: wire.Incoming, data: object = None, *, error: wire.WireError = wire.NO_ERROR
+    ) -> None:
+        text = self._frame(frame, data, error=error)
+        kept = self._kept.by_id.get(frame.event.id) if frame.event.id else None
+        if kept is not None:
+            if error.code in _PASSING:
+                # Trying again is what the client should do, so it must not hear the same answer.
+                del self._kept.by_id[frame.event.id]
+            else:
+                kept.answer = text
+        self._tell(text)
+
+    def _frame(
+        self, frame: wire.Incoming, data: object = None, *, error: wire.WireError = wire.NO_ERROR
+    ) -> str:
+        return self._service.frames.answer(frame, self._service.host.clock(), data, error)
+
+    def _deliver(self, version: int, at: float, send: Send) -> None:
+        if (send.only is not None and send.only != self.device) or send.skip == self.device:
+            return
+        message = send.message
+        match message:
+            case v.VideochatRequested():
+                requested = wire.RequestedData(
+                    videochat_request_id=message.request_id,
+                    user=message.user,
+                    participants=message.participants,
+                    counter=message.counter,
+                )
+                self._tell_event("videochat:videochatRequested", str(version), requested, at=at)
+            case v.VideochatAccepted():
+                self._tell_event("videochat:videochatAccepted", str(version), _ref(message), at=at)
+            case v.VideochatDeclined():
+                self._tell_event("videochat:videochatDeclined", str(version), _ref(message), at=at)
+            case v.SeatGranted():
+                self._tell_granted(version, at, message)
+            case v.RoomNotice():
+                notice = wire.NoticeData(
+                    videochat_id=message.videochat_id,
+                    room=message.room,
+                    user=message.user,
+                    participant_count=message.participant_count,
+                )
+                self._tell_event(f"{wire.PREFIX}{message.name}", str(version), notice, at=at)
+            case _:
+                raise AssertionError(f"no frame for {type(message).__name__}")
+
+    def _tell_granted(self, version: int, at: float, message: v.SeatGranted) -> None:
+        name = "videochat:directVideochatRequestAccepted"
+        try:
+            self._tell_event(name, str(version), self._seat(message), at=at)
+        except MediaError:
+            self._tell_event(name, str(version), None, at=at, error=wire.error_of("media_engine"))
+
+    def _seat(self, granted: v.SeatGranted) -> wire.SeatData:
+        access, uid = self._service.access_to(granted)
+        return wire.seat_data(granted, access, uid)
+
+    def _tell_event(
+        self,
+        name: str,
+        event_id: str,
+        data: object = None,
+        *,
+        at: float | None = None,
+        error: wire.WireError = wire.NO_ERROR,
+    ) -> None:
+        when = self._service.host.clock() if at is None else at
+        self._tell(self._service.frames.event(name, event_id, when, data, error))
+
+    def _tell(self, text: str) -> None:
+        if not self._gone:
+            self._socket.send(text)
+
+    # -- commands
+
+    def request_call(self, data: wire.TargetUser, target: "User | None") -> Prepared:
+        """requestDirectVideochat."""
+        settings = self._service.settings
+        command = v.RequestCall(
+            initiator=self.user.id,
+            opponent=data.target_user,
+            device=self.device,
+            card=self.card,
+            opponent_card=_card(target),
+            opponent_exists=target is not None,
+            opponent_reachable=self._service.is_reachable(data.target_user),
+            do_not_disturb=target is not None and target.do_not_disturb,
+            glare=settings.glare,
+            ring_seconds=settings.ring_seconds,
+            room_limit=settings.room_limit,
+        )
+        return Address(v.LINE, data.target_user), command
+
+    def invite(self, data: wire.InviteTarget, target: "User | None") -> Prepared:
+        """invite."""
+        command = v.InviteUser(
+            videochat_id=data.videochat_id,
+            inviter=self.user.id,
+            target=data.target_user,
+            device=self.device,
+            target_card=_card(target),
+            target_exists=target is not None,
+            target_reachable=self._service.is_reachable(data.target_user),
+            do_not_disturb=target is not None and target.do_not_disturb,
+            ring_seconds=self._service.settings.ring_seconds,
+        )
+        return Address(v.ROOM, data.videochat_id), command
+
+    def accept(self, data: wire.RequestId, _target: object) -> Prepared:
+        """acceptVideochatRequest."""
+        command = v.AcceptCall(
+            sender=self.user.id,
+            device=self.device,
+            card=self.card,
+            room_limit=self._service.settings.room_limit,
+        )
+        return Address(v.RING, data.videochat_request_id), command
+
+    def decline(self, data: wire.RequestId, _target: object) -> Prepared:
+        """declineVideochatRequest."""
+        command = v.DeclineCall(sender=self.user.id, device=self.device)
+        return Address(v.RING, data.videochat_request_id), command
+
+    def merge(self, data: wire.MergeTarget, _target: object) -> Prepared:
+        """mergeToVideochat."""
+        command = v.MergeCall(sender=self.user.id, device=self.device, videochat_id=data.videochat_id)
+        return Address(v.RING, data.videochat_request_id), command
+
+    def get_token(self, data: wire.VideochatId, _target: object) -> Prepared:
+        """getToken."""
+        return Address(v.ROOM, data.videochat_id), v.GetToken(sender=self.user.id)
+
+    def connect(self, data: wire.VideochatId, _target: object) -> Prepared:
+        """onConnection."""
+        command = v.ConnectSeat(only_one=self._service.settings.one_videochat_per_user)
+        return seat_address(data.videochat_id, self.user.id), command
+
+    def leave(self, data: wire.VideochatId, _target: object) -> Prepared:
+        """onDisconnection."""
+        return seat_address(data.videochat_id, self.user.id), v.LeaveSeat()
+
+    def hide(self, data: wire.VideochatId, _target: object) -> Prepared:
+        """userGoesToBackgroundMode."""
+        return seat_address(data.videochat_id, self.user.id), v.HideSeat()
+
+    def show(self, data: wire.VideochatId, _target: object) -> Prepared:
+        """userReturnsFromBackgroundMode."""
+        return seat_address(data.videochat_id, self.user.id), v.ShowSeat()
+
+
+Make: TypeAlias = Callable[[Session, "object", "User | None"], Prepared]
+
+_REQUESTS: Mapping[str, tuple[type, Make]] = {
+    "videochat:requestDirectVideochat": (wire.TargetUser, Session.request_call),  # type: ignore[dict-item]
+    "videochat:invite": (wire.InviteTarget, Session.invite),  # type: ignore[dict-item]
+    "videochat:acceptVideochatRequest": (wire.RequestId, Session.accept),  # type: ignore[dict-item]
+    "videochat:declineVideochatRequest": (wire.RequestId, Session.decline),  # type: ignore[dict-item]
+    "videochat:mergeToVideochat": (wire.MergeTarget, Session.merge),  # type: ignore[dict-item]
+    "videochat:getToken": (wire.VideochatId, Session.get_token),  # type: ignore[dict-item]
+    "videochat:onConnection": (wire.VideochatId, Session.connect),  # type: ignore[dict-item]
+    "videochat:onDisconnection": (wire.VideochatId, Session.leave),  # type: ignore[dict-item]
+    "videochat:userGoesToBackgroundMode": (wire.VideochatId, Session.hide),  # type: ignore[dict-item]
+    "videochat:userReturnsFromBackgroundMode": (wire.VideochatId, Session.show),  # type: ignore[dict-item]
+}
+"""Shape of the data, and what makes a command of it; each shape goes with its own maker."""
+
+_PASSING = frozenset(wire.error_of(reason).code for reason in ("overloaded", "internal"))
+
+
+def _digest(frame: wire.Incoming) -> bytes:
+    body = msgspec.json.encode([frame.type, frame.data], order="sorted")
+    return hashlib.blake2b(body, digest_size=16).digest()
+
+
+def _ref(message: v.VideochatAccepted | v.VideochatDeclined) -> wire.RequestId:
+    return wire.RequestId(videochat_request_id=message.request_id)
+
+
+def _card(user: "User | None") -> v.UserCard | None:
+    if user is None:
+        return None
+    return card_of(user)

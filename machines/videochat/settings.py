@@ -1,0 +1,40 @@
+"""Section `[videochat]` of the configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from engine.errors import ConfigurationError
+from machines.videochat.ring import RING_SECONDS_MAX, RING_SECONDS_MIN
+from machines.videochat.vocabulary import Glare
+
+
+def _ring_time(_settings: object, _field: object, seconds: float) -> None:
+    if not RING_SECONDS_MIN <= seconds <= RING_SECONDS_MAX:
+        raise ConfigurationError("ring_seconds", f"must be {RING_SECONDS_MIN:g} to {RING_SECONDS_MAX:g}")
+
+
+def _positive(_settings: object, field: "attrs.Attribute[Any]", value: float) -> None:
+    if value <= 0:
+        raise ConfigurationError(field.name, "must be more than 0")
+
+
+@attrs.frozen(kw_only=True)
+class VideochatSettings:
+    """How videochats behave; the defaults are the rules of the spec."""
+
+    ring_seconds: float = attrs.field(default=60.0, validator=_ring_time)
+    """How long a request rings, 5 to 180 seconds."""
+    glare: Glare = Glare.MERGE
+    """Two people who ring each other are connected, or the second is told 10011."""
+    room_limit: int = attrs.field(default=50, validator=_positive)
+    """Seats of a videochat."""
+    one_videochat_per_user: bool = True
+    """Connecting to a videochat leaves the one before."""
+    token_seconds: float = attrs.field(default=3600.0, validator=_positive)
+    """How long a media token may be used to connect."""
+    authenticate_seconds: float = attrs.field(default=10.0, validator=_positive)
+    """How long a socket may take to authenticate."""
+    engine: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """`engine`, and what that media engine needs; empty makes livekit keys up (development)."""
