@@ -16,6 +16,7 @@ class FaultyDisk(apsw.VFS):
         """Nothing more can be written."""
         self.broken = False
         """What is written cannot be made durable."""
+        self.syncs = 0
         self.name = f"faulty-{next(_numbers)}"
         super().__init__(self.name, "")
 
@@ -36,4 +37,5 @@ class _File(apsw.VFSFile):
     def xSync(self, flags: int) -> None:  # noqa: N802 # SQLite's name
         if self._disk.broken:
             raise apsw.IOError("cannot sync")
+        self._disk.syncs += 1
         super().xSync(flags)

@@ -602,6 +602,7 @@ async def test_what_no_journal_can_store_is_refused_before_it_is_queued(
     assert await journal.streams() == []
 
 
+@pytest.mark.slow
 async def test_the_largest_event_is_stored(journal: AnyJournal) -> None:
     data = bytes(EVENT_BYTES_MAX)
     assert await journal.append(Write("a", 0, (NewEvent("T", 1.0, data),))) == [1]
