@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from engine.machine.step import Chosen
+from engine.machine.step import Chosen, chosen_of
 from engine.machine.table import Crash, Row, Table, source_of
 from engine.vocabulary import Command
 
@@ -53,17 +53,15 @@ def paths(table: Table[Any, Any]) -> tuple[Path, ...]:
     Entries of states that no row leads to have no path. The order is that of the table.
     """
     ways = routes(table)
-    rows, asides = [], []
-    for state in table.states:
-        if state not in ways:
-            continue
-        for command in table.commands:
-            for entry in table.cells[state].get(command, ()):
-                if entry.row is not None:
-                    rows.append(Path((*ways[state], Leg(state, command, entry.row))))
-                elif entry.aside is not None:
-                    asides.append(Path((*ways[state], Leg(state, command, entry.aside))))
-    return (*rows, *asides)
+    found = [
+        Path((*ways[state], Leg(state, command, chosen_of(entry))))
+        for state in table.states
+        if state in ways
+        for command in table.commands
+        for entry in table.cells[state].get(command, ())
+    ]
+    rows = [path for path in found if isinstance(path.goal.entry, Row)]
+    return (*rows, *(path for path in found if not isinstance(path.goal.entry, Row)))
 
 
 def routes(table: Table[Any, Any]) -> dict[Any, tuple[Leg, ...]]:

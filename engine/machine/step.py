@@ -14,6 +14,7 @@ from engine.machine.table import (
     After,
     Aside,
     Defer,
+    Entry,
     Ignore,
     Refuse,
     Row,
@@ -24,8 +25,11 @@ from engine.machine.table import (
 from engine.vocabulary import Command, Effect, Event
 
 
-class Timer(msgspec.Struct, frozen=True):
-    """A running timer of the present state."""
+class Timer(msgspec.Struct, frozen=True, gc=False):
+    """A running timer of the present state.
+
+    It holds no containers, so that the collector of cycles need not know it, and it is smaller.
+    """
 
     name: str
     due: float
@@ -88,13 +92,18 @@ def initial_snapshot(table: Table[Any, Any], key: str) -> Snapshot:
     return Snapshot(table.initial, table.start(key))
 
 
+def chosen_of(entry: Entry) -> Chosen:
+    """The row or the aside that an entry of a cell stands for."""
+    chosen = entry.row or entry.aside
+    assert chosen is not None
+    return chosen
+
+
 def choose(table: Table[Any, Any], now: Snapshot, command: Command) -> Chosen:
     """The entry that decides `command`: the first of its cell whose guard holds."""
     for entry in table.cells[now.state].get(type(command), ()):
         if entry.when is None or entry.when(now.data, command):
-            chosen = entry.row or entry.aside
-            assert chosen is not None
-            return chosen
+            return chosen_of(entry)
     return Refuse((), (), UNKNOWN_COMMAND)
 
 

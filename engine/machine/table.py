@@ -280,6 +280,13 @@ def _faults(table: Table[Any, Any]) -> Iterable[str]:
         if row.then is say_nothing and row.source is not row.target:
             yield f"{where}: a change of state must say an event"
     yield from _cell_faults(table)
+    commands_of: dict[str, set[type[Command]]] = {}
+    for timer in table.timers:
+        commands_of.setdefault(timer_name(timer), set()).add(timer.command)
+    for name, commands in commands_of.items():
+        if len(commands) > 1:
+            # A firing is known by the timer's name alone, whatever the state is by then.
+            yield f"the timer {name} sends {' and '.join(sorted(one.__name__ for one in commands))}"
     for state, timers in table.timers_of.items():
         names = [timer_name(timer) for timer in timers]
         twice = dict.fromkeys(name for name in names if names.count(name) > 1)

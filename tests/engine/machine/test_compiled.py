@@ -5,12 +5,12 @@ import random
 import attrs
 import pytest
 
-from engine.effects import Reply
+from engine.effects import Reply, StopTimer
 from engine.errors import TableError
 from engine.machine.compiled import compile_table
 from engine.machine.laws import walk
-from engine.machine.step import Snapshot, initial_snapshot, step
-from engine.machine.table import Row
+from engine.machine.step import Snapshot, Timer, initial_snapshot, step
+from engine.machine.table import Crash, Row
 from engine.vocabulary import Event
 from tests.engine.machine.tables import (
     EVERY,
@@ -20,6 +20,7 @@ from tests.engine.machine.tables import (
     Accept,
     Coin,
     Note,
+    P,
     Paid,
     Passed,
     Phone,
@@ -102,6 +103,18 @@ def test_a_wrong_saying_is_found_before_any_event_is_evolved() -> None:
     table = attrs.evolve(saying((Paid(), None)), evolve=never)
     with pytest.raises(TableError):
         compile_table(table)(initial_snapshot(table, "1"), Coin())
+
+
+def test_a_command_of_another_table_is_refused_as_unknown() -> None:
+    now = initial_snapshot(PHONE, "1")
+    assert compile_table(PHONE)(now, Coin()) == step(PHONE, now, Coin())
+
+
+def test_leaving_a_state_with_timers_for_one_without_stops_them() -> None:
+    now = Snapshot(P.PRINTING, (1,), (Timer("Done", 2.0, 1),), (), 1)
+    done = compile_table(PRINTER)(now, Crash())
+    assert done == step(PRINTER, now, Crash())
+    assert done.effects == (StopTimer("Done"),)
 
 
 def test_what_a_guard_raises_comes_out() -> None:

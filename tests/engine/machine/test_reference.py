@@ -366,6 +366,17 @@ def test_states_of_another_enumeration_become_a_str_enum() -> None:
     assert [str(state) for state in adopted(machine=machine, final=()).states] == ["RED", "GREEN"]
 
 
+def test_states_of_several_kinds_become_a_str_enum() -> None:
+    machine = Machine(
+        model=None,
+        states=["off", T.OPEN],
+        initial="off",
+        auto_transitions=False,
+        transitions=[["go", "off", "OPEN"]],
+    )
+    assert [str(state) for state in adopted(machine=machine, final=()).states] == ["off", "OPEN"]
+
+
 def test_reasons_for_waiting_are_given_by_state_name() -> None:
     table = adopted(waits={"wide open": "until somebody shuts it"})
     assert table.waits == {type(table.initial)("wide open"): "until somebody shuts it"}

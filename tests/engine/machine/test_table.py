@@ -198,6 +198,13 @@ def test_two_timers_of_a_state_need_two_names() -> None:
     faulty("OPEN: two timers are called Push", timers=(After(T.OPEN, Push, 1.0), After(T.OPEN, Push, 2.0)))
 
 
+def test_one_timer_name_stands_for_one_command() -> None:
+    faulty(
+        "the timer late sends Coin and Push",
+        timers=(After(T.OPEN, Push, 1.0, name="late"), After(T.LOCKED, Coin, 1.0, name="late")),
+    )
+
+
 @pytest.mark.parametrize("timer", [After(T.OPEN, Push), After(T.OPEN, Push, 1.0, due=lambda _coins: 1.0)])
 def test_a_timer_needs_one_time(timer: After) -> None:
     faulty("OPEN: timer Push needs either", timers=(timer,))

@@ -1,0 +1,1 @@
+"""Figures, measured by command and never by a test."""
