@@ -97,7 +97,9 @@ def events(
     journal: JournalOption = JOURNAL,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C")] = False,
     since: Annotated[int, typer.Option("--since", help="Only events behind this version")] = 0,
-    form: Annotated[str, typer.Option("--format", help="text, json or mermaid (a sequence diagram)")] = "text",
+    form: Annotated[
+        str, typer.Option("--format", help="text, json or mermaid (a sequence diagram)")
+    ] = "text",
 ) -> None:
     """Print what the journal says happened; secrets are shown by their length."""
     from engine.app.commands.events import run

@@ -5,7 +5,9 @@ import sys
 
 import structlog
 
-SECRET_KEYS = frozenset({"token", "secret", "shared_secret", "sdp", "password", "authorization", "credential"})
+SECRET_KEYS = frozenset(
+    {"token", "secret", "shared_secret", "sdp", "password", "authorization", "credential"}
+)
 
 
 def configure_logs(level: int = logging.INFO) -> None:

@@ -27,8 +27,8 @@ class _EngineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield self._commands()
-        for name, value in self._runtime.dispatcher.statistics().items():
-            yield GaugeMetricFamily(f"switchhook_{name}", f"Dispatcher: {name}", value)
+        for name, count in self._runtime.dispatcher.statistics().items():
+            yield GaugeMetricFamily(f"switchhook_{name}", f"Dispatcher: {name}", count)
         yield GaugeMetricFamily("switchhook_timers", "Entries of the timer heap", len(self._runtime.timers))
         yield GaugeMetricFamily("switchhook_followers", "Followers of streams", len(self._runtime.followers))
         yield GaugeMetricFamily(

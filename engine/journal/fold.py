@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from engine.codec.records import RecordCodec
+from engine.codec.records import RecordCodec, StreamSnapshot
 from engine.effects import Reply
 from engine.errors import CodecError, JournalCorruptError
 from engine.journal.port import Loaded
@@ -16,6 +16,7 @@ from engine.machine.family import (
     StreamState,
     TimerMoved,
     move_timer,
+    remember,
 )
 from engine.machine.step import CommandDeferred, Snapshot, arm
 from engine.machine.table import Table, timer_name
@@ -54,11 +55,16 @@ def fold(family: Family, codec: RecordCodec, stream: str, loaded: Loaded) -> Str
     """
     state = StreamState()
     if loaded.snapshot is not None:
-        state = codec.decode_snapshot(loaded.snapshot)
-        state.version = loaded.snapshot_version
+        kept = codec.decode_snapshot(loaded.snapshot)
+        state = StreamState(loaded.snapshot_version, kept.members, dict(kept.seen))
     for episode in episodes(codec, stream, loaded):
         fold_episode(family, state, episode)
     return state
+
+
+def encoded(codec: RecordCodec, state: StreamState) -> bytes:
+    """A folded stream as the journal keeps it; its version is kept beside it."""
+    return codec.encode_snapshot(StreamSnapshot(state.members, tuple(state.seen.items())))
 
 
 def episodes(codec: RecordCodec, stream: str, loaded: Loaded) -> Iterator[Episode]:
@@ -92,7 +98,7 @@ def fold_episode(family: Family, state: StreamState, episode: Episode) -> None:
     state.members[member] = _after(table, now, episode)
     state.version = episode.last_version
     if episode.cause is not None and episode.cause.stamp.id:
-        state.seen.setdefault(episode.cause.stamp.id, episode.version)
+        remember(state, episode.cause.stamp.id, episode.version)
 
 
 def _after(table: Table[Any, Any], now: Snapshot, episode: Episode) -> Snapshot:
@@ -122,7 +128,10 @@ def _after(table: Table[Any, Any], now: Snapshot, episode: Episode) -> Snapshot:
 
 
 def _begins(record: Record, before: Record) -> bool:
-    return record.cause is not None or before.cause is None and record.member != before.member
+    if not isinstance(record.event, TimerMoved):
+        return record.cause is not None
+    # The engine's own note has no cause, and does not belong to the command before it.
+    return not isinstance(before.event, TimerMoved) or record.member != before.member
 
 
 def _state(table: Table[Any, Any], name: str) -> Enum:

@@ -7,7 +7,7 @@ import attrs
 
 from engine.codec.records import RecordCodec
 from engine.errors import CodecError, JournalCorruptError
-from engine.journal.fold import Episode, episodes, fold, fold_episode
+from engine.journal.fold import Episode, encoded, episodes, fold, fold_episode
 from engine.journal.port import Journal, Loaded
 from engine.machine.family import Family, Record, RuleError, StreamState
 
@@ -42,7 +42,7 @@ def differences(
     except (CodecError, KeyError) as error:
         yield Difference(stream, state.version + 1, f"cannot be folded: {error!r}")
         return
-    if codec.encode_snapshot(state) != codec.encode_snapshot(from_snapshot):
+    if encoded(codec, state) != encoded(codec, from_snapshot):
         yield Difference(stream, short.snapshot_version, "the snapshot is not what its events make")
 
 

@@ -12,6 +12,7 @@ import trio
 from engine.codec.records import RecordCodec
 from engine.errors import (
     CallCrashedError,
+    CodecError,
     ConflictError,
     EngineError,
     HistoryLostError,
@@ -19,7 +20,7 @@ from engine.errors import (
     OverloadedError,
     UnknownOutcomeError,
 )
-from engine.journal.fold import answer_again, fold
+from engine.journal.fold import answer_again, encoded, fold
 from engine.journal.port import Journal, NewEvent, Write
 from engine.machine.family import (
     DUPLICATE,
@@ -240,7 +241,14 @@ class Dispatcher:
         for _, decision in batch.decided:
             for stream, change in decision.changes.items():
                 touched.setdefault(stream, change.base)
-        writes = [self._write(stream, batch.draft.changes[stream], batch.decided) for stream in touched]
+        try:
+            writes = [self._write(stream, batch.draft.changes[stream], batch.decided) for stream in touched]
+        except CodecError as error:
+            # A word that the journal cannot hold is our fault; nothing has happened yet.
+            log.error("not_journalable", reason=str(error))
+            for ticket, _ in batch.decided:
+                self._fail(ticket, error)
+            return
         self._busy.update(touched)
         self.in_flight += 1
         self._journal.submit(writes, lambda result: self._appended(batch, result))
@@ -277,7 +285,7 @@ class Dispatcher:
         old = self._streams.get(stream) or StreamState()
         state = StreamState(old.version, dict(old.members), dict(old.seen))
         apply_change(state, change)
-        return self._codec.encode_snapshot(state)
+        return encoded(self._codec, state)
 
     def _appended(self, batch: _Batch, result: Sequence[int] | JournalError) -> None:
         self.in_flight -= 1

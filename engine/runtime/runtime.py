@@ -110,7 +110,8 @@ class Runtime:
 
     def _fire(self, address: Address, name: str) -> None:
         kind = self.family.kinds.get(address.kind)
-        command = kind and next((one.command for one in kind.table.timers if timer_name(one) == name), None)
+        timers = kind.table.timers if kind is not None else ()
+        command = next((one.command for one in timers if timer_name(one) == name), None)
         if command is None:
             log.error("timer_unknown", member=str(address), timer=name)
             return

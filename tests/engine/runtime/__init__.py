@@ -1,0 +1,1 @@
+"""The runtime, on a virtual clock and the memory journal."""

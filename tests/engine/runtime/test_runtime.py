@@ -1,0 +1,357 @@
+"""Timers, restarts, performers, scopes and followers, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from engine.effects import Send
+from engine.errors import JournalCorruptError, UnavailableError
+from engine.journal.memory import MemoryJournal
+from engine.machine.step import Outcome
+from engine.machine.table import OnRestart
+from engine.runtime.performers import Asked, Performer
+from engine.runtime.runtime import Runtime, open_runtime
+from engine.runtime.world import World
+from engine.vocabulary import Address
+from tests.engine.runtime import doorbell as d
+
+FRONT = Address(d.BELL, "front")
+STREAM = f"{d.BELL}:front"
+
+
+def virtual() -> World:
+    """A world whose seconds are trio's own, which `autojump_clock` moves."""
+    return World(clock=trio.current_time)
+
+
+@asynccontextmanager
+async def running(
+    journal: MemoryJournal | None = None,
+    on_restart: OnRestart = OnRestart.KEEP,
+    **performers: Performer,
+) -> AsyncIterator[Runtime]:
+    family, codec = d.doorbell(on_restart)
+    if journal is not None:
+        async with open_runtime(journal, codec, family, world=virtual(), performers=performers) as runtime:
+            yield runtime
+        return
+    async with (
+        MemoryJournal(clock=trio.current_time) as opened,
+        open_runtime(opened, codec, family, world=virtual(), performers=performers) as runtime,
+    ):
+        yield runtime
+
+
+async def state_of(runtime: Runtime, address: Address = FRONT) -> object:
+    return (await runtime.snapshot(address)).state
+
+
+async def test_a_timer_fires_at_its_time_and_not_before(autojump_clock: trio.testing.MockClock) -> None:
+    async with running() as runtime:
+        await runtime.ask(FRONT, d.Press(seconds=30.0))
+        await trio.sleep(29.9)
+        assert await state_of(runtime) is d.S.RINGING
+        await trio.sleep(0.2)
+        assert await state_of(runtime) is d.S.IDLE
+
+
+async def test_timers_fire_in_the_order_of_their_deadlines(autojump_clock: trio.testing.MockClock) -> None:
+    async with running() as runtime:
+        for seconds in (30.0, 10.0, 20.0):
+            await runtime.ask(Address(d.BELL, f"{seconds:g}"), d.Press(seconds=seconds))
+        await trio.sleep(15)
+        states = [await state_of(runtime, Address(d.BELL, name)) for name in ("10", "20", "30")]
+        assert states == [d.S.IDLE, d.S.RINGING, d.S.RINGING]
+
+
+async def test_a_late_timer_does_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    async with running() as runtime:
+        await runtime.ask(FRONT, d.Press(seconds=10.0))
+        await runtime.ask(FRONT, d.Answer("ann"))
+        await trio.sleep(20)
+        assert (await runtime.journal.load(STREAM)).head == 2
+
+
+async def test_a_deadline_survives_a_restart(autojump_clock: trio.testing.MockClock) -> None:
+    async with MemoryJournal(clock=trio.current_time) as journal:
+        async with running(journal) as runtime:
+            await runtime.ask(FRONT, d.Press(seconds=30.0))
+        await trio.sleep(20)
+        async with running(journal) as runtime:
+            await trio.sleep(9)
+            assert await state_of(runtime) is d.S.RINGING
+            await trio.sleep(2)
+            assert await state_of(runtime) is d.S.IDLE
+
+
+async def test_a_deadline_that_passed_meanwhile_fires_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    async with MemoryJournal(clock=trio.current_time) as journal:
+        async with running(journal) as runtime:
+            await runtime.ask(FRONT, d.Press(seconds=30.0))
+        await trio.sleep(100)
+        async with running(journal) as runtime:
+            await trio.sleep(0.1)
+            assert await state_of(runtime) is d.S.IDLE
+
+
+async def test_a_timer_that_is_rearmed_gets_its_full_time_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with MemoryJournal(clock=trio.current_time) as journal:
+        async with running(journal, OnRestart.REARM) as runtime:
+            await runtime.ask(FRONT, d.Press(seconds=30.0))
+        await trio.sleep(100)
+        async with running(journal, OnRestart.REARM) as runtime:
+            await trio.sleep(29)
+            assert await state_of(runtime) is d.S.RINGING
+            await trio.sleep(2)
+            assert await state_of(runtime) is d.S.IDLE
+
+
+async def test_a_timer_that_is_dropped_never_fires(autojump_clock: trio.testing.MockClock) -> None:
+    async with MemoryJournal(clock=trio.current_time) as journal:
+        async with running(journal, OnRestart.DROP) as runtime:
+            await runtime.ask(FRONT, d.Press(seconds=30.0))
+        async with running(journal, OnRestart.DROP) as runtime:
+            await trio.sleep(1000)
+            assert await state_of(runtime) is d.S.RINGING
+        assert not await journal.timers()
+
+
+async def test_a_timer_that_the_journal_could_not_take_fires_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with MemoryJournal(clock=trio.current_time) as journal, running(journal) as runtime:
+        await runtime.ask(FRONT, d.Press(seconds=10.0))
+        submit = journal.submit
+        failed = []
+
+        def full(writes, done):  # type: ignore[no-untyped-def]
+            failed.append(writes)
+            submit([], lambda _heads: done(UnavailableError("disk full")))
+
+        journal.submit = full  # type: ignore[method-assign]
+        await trio.sleep(10.5)
+        journal.submit = submit  # type: ignore[method-assign]
+        assert failed
+        await trio.sleep(2)
+        assert await state_of(runtime) is d.S.IDLE
+
+
+async def test_a_timer_of_a_table_that_is_gone_is_left_alone(autojump_clock: trio.testing.MockClock) -> None:
+    from engine.journal.port import NewEvent, Write
+
+    async with MemoryJournal(clock=trio.current_time) as journal:
+        await journal.append(
+            Write("gone:x", 0, (NewEvent("gone", 0.0, b""),), timers=(("gone:x/ring", 1.0),)),
+            Write(STREAM, 0, (NewEvent("odd", 0.0, b""),), timers=((f"{d.BELL}:front/odd", 1.0),)),
+        )
+        async with running(journal) as runtime:
+            await trio.sleep(5)
+            assert runtime.recovered
+
+
+async def test_a_performer_does_what_is_asked_and_tells_what_it_learned() -> None:
+    asked: list[Asked] = []
+
+    async def tone(one: Asked) -> None:
+        asked.append(one)
+        one.tell(d.Press())
+
+    async with running(tone=tone) as runtime:
+        await runtime.ask(FRONT, d.Wire("high"))
+        while await state_of(runtime) is not d.S.RINGING:
+            await runtime.wait_change(STREAM)
+        assert [(one.key, one.request) for one in asked] == [(f"{STREAM}:1:0", d.Tone("high"))]
+
+
+async def test_an_effect_is_performed_once_however_often_it_is_said() -> None:
+    asked: list[Asked] = []
+
+    async def tone(one: Asked) -> None:
+        asked.append(one)
+
+    async with running(tone=tone) as runtime:
+        await runtime.ask(FRONT, d.Wire(), command_id="once")
+        await runtime.ask(FRONT, d.Wire(), command_id="once")
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(asked) == 1
+
+
+async def test_a_performer_that_fails_ends_its_call() -> None:
+    async def tone(one: Asked) -> None:
+        raise OSError("no tone")
+
+    async with running(tone=tone) as runtime:
+        await runtime.ask(FRONT, d.Wire())
+        while await state_of(runtime) is not d.S.BROKEN:
+            await runtime.wait_change(STREAM)
+
+
+async def test_a_port_that_nobody_performs_ends_the_call() -> None:
+    async with running() as runtime:
+        await runtime.ask(FRONT, d.Wire())
+        while await state_of(runtime) is not d.S.BROKEN:
+            await runtime.wait_change(STREAM)
+
+
+async def test_what_a_call_owns_ends_with_the_call() -> None:
+    ended = trio.Event()
+
+    async def tone(one: Asked) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.set()
+
+    async with running(tone=tone) as runtime:
+        await runtime.ask(FRONT, d.Press())
+        await runtime.ask(FRONT, d.Wire())
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(runtime.scopes) == 1
+        await runtime.ask(FRONT, d.Answer("ann"))
+        await ended.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(runtime.scopes) == 0
+
+
+async def test_what_calls_own_ends_with_the_runtime() -> None:
+    ended = []
+
+    async def tone(one: Asked) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(one.member)
+
+    async with running(tone=tone) as runtime:
+        for name in ("front", "back"):
+            await runtime.ask(Address(d.BELL, name), d.Wire())
+        await trio.testing.wait_all_tasks_blocked()
+    assert len(ended) == 2
+
+
+async def test_a_command_told_and_forgotten_is_done() -> None:
+    async with running() as runtime:
+        runtime.tell(FRONT, d.Press())
+        await runtime.wait_change(STREAM)
+        assert await state_of(runtime) is d.S.RINGING
+
+
+async def test_a_cancelled_wait_does_not_take_the_command_back() -> None:
+    async with running() as runtime:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await runtime.ask(FRONT, d.Press())
+        await trio.testing.wait_all_tasks_blocked()
+        answer = await runtime.ask(FRONT, d.Press())
+        assert (answer.outcome, answer.reason) == (Outcome.REFUSED, "rings already")
+
+
+async def test_a_journal_that_cannot_be_read_at_the_start_is_an_error() -> None:
+    class Corrupt(MemoryJournal):
+        async def timers(self):  # type: ignore[no-untyped-def]
+            raise JournalCorruptError(STREAM, 1, "checksum")
+
+    family, codec = d.doorbell()
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with Corrupt() as journal, open_runtime(journal, codec, family):
+            pass
+    assert caught.group_contains(JournalCorruptError, depth=None)
+
+
+# -- followers
+
+
+Heard = list[tuple[int, str]]
+
+
+def listener(heard: Heard):  # type: ignore[no-untyped-def]
+    def hear(version: int, at: float, send: Send) -> None:
+        assert isinstance(send.message, d.Told)
+        heard.append((version, send.message.text))
+
+    return hear
+
+
+async def settle(heard: Heard, count: int) -> None:
+    while len(heard) < count:
+        await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_a_follower_hears_the_past_then_the_present_each_once() -> None:
+    async with running() as runtime:
+        await runtime.ask(FRONT, d.Press())
+        heard: Heard = []
+        runtime.followers.follow(STREAM, 0, listener(heard))
+        await runtime.ask(FRONT, d.Answer("ann"))
+        await settle(heard, 2)
+        assert heard == [(1, "rang"), (2, "answered by ann")]
+
+
+async def test_a_follower_with_a_cursor_hears_only_what_came_after() -> None:
+    async with running() as runtime:
+        await runtime.ask(FRONT, d.Press())
+        heard: Heard = []
+        runtime.followers.follow(STREAM, 1, listener(heard))
+        await runtime.ask(FRONT, d.Answer("ann"))
+        await settle(heard, 1)
+        assert heard == [(2, "answered by ann")]
+
+
+async def test_a_follower_that_left_hears_nothing() -> None:
+    async with running() as runtime:
+        heard: Heard = []
+        follower = runtime.followers.follow(STREAM, 0, listener(heard))
+        await trio.testing.wait_all_tasks_blocked()
+        runtime.followers.leave(follower)
+        runtime.followers.leave(follower)
+        await runtime.ask(FRONT, d.Press())
+        assert not heard
+        assert len(runtime.followers) == 0
+
+
+async def test_a_follower_may_leave_while_it_is_told() -> None:
+    async with running() as runtime:
+        await runtime.ask(FRONT, d.Press())
+        await runtime.ask(FRONT, d.Answer("ann"))
+        heard: list[int] = []
+
+        def hear(version: int, at: float, send: Send) -> None:
+            heard.append(version)
+            runtime.followers.leave(follower)
+
+        follower = runtime.followers.follow(STREAM, 0, hear)
+        while not heard:
+            await trio.testing.wait_all_tasks_blocked()
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard == [1]
+
+
+async def test_many_followers_hear_the_same_under_load() -> None:
+    async with running() as runtime:
+        lists: list[Heard] = [[] for _ in range(20)]
+        async with trio.open_nursery() as nursery:
+            for number, heard in enumerate(lists):
+                runtime.followers.follow(STREAM, 0, listener(heard))
+                nursery.start_soon(runtime.ask, FRONT, d.Press() if number % 2 else d.Wire())
+        await runtime.ask(FRONT, d.Answer("ann"))
+        await settle(lists[-1], 1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert all(heard == lists[0] for heard in lists)
+
+
+async def test_a_follower_whose_stream_cannot_be_read_is_dropped() -> None:
+    async with MemoryJournal() as journal, running(journal) as runtime:
+
+        async def load(*_arguments: object, **_options: object) -> None:
+            raise UnavailableError("closed")
+
+        journal.load = load  # type: ignore[assignment,method-assign]
+        runtime.followers.follow(STREAM, 0, listener([]))
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(runtime.followers) == 0
+        del journal.load  # type: ignore[attr-defined]
