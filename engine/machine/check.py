@@ -161,7 +161,8 @@ def _crash_goes_on(table: AnyTable) -> Found:
     if table.crash is None:
         return
     target = end_of(table.crash).target
-    if target not in table.final:
+    # A table without final states has nowhere to end: a crash puts it where it can go on.
+    if table.final and target not in table.final:
         yield target.name, "a crash ends the machine here, but the state is not final"
     if isinstance(table.crash, RebuildOnCrash) and table.crash.limit < 1:
         yield target.name, "a machine that may be rebuilt is rebuilt at least once"

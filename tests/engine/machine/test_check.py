@@ -283,6 +283,13 @@ def test_a_crash_that_ends_in_a_state_that_goes_on_is_found() -> None:
     assert found(table(*LINE, crash=EndOnCrash(A.TWO, go))) == [("crash_goes_on", "TWO")]
 
 
+def test_a_crash_of_a_table_without_an_end_goes_on() -> None:
+    endless = table(
+        Row(A.ONE, Go, A.TWO, go), Row(A.TWO, Go, A.ONE, go), final=frozenset(), crash=EndOnCrash(A.ONE, go)
+    )
+    assert "crash_goes_on" not in [rule for rule, _ in found(endless)]
+
+
 @pytest.mark.parametrize(("limit", "faults"), [(0, [("crash_goes_on", "END")]), (1, [])])
 def test_a_rebuild_needs_a_limit_of_one_or_more(limit: int, faults: object) -> None:
     assert found(table(*LINE, crash=RebuildOnCrash(limit, EndOnCrash(A.END, go)))) == faults
