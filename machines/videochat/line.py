@@ -3,7 +3,7 @@
 import attrs
 
 from engine.effects import Reply, Send, Tell
-from engine.machine.table import EndOnCrash, Ignore, RebuildOnCrash, Refuse, Row, Said, Table
+from engine.machine.table import Crash, EndOnCrash, Ignore, RebuildOnCrash, Refuse, Row, Said, Table
 from engine.vocabulary import Address, Command, Event, Message
 from machines.videochat import vocabulary as v
 from machines.videochat.reasons import Reason
@@ -56,6 +56,11 @@ def closes_last_ring(line: v.Line, command: v.CloseRing) -> bool:
     return knows_ring(line, command) and len(line.rings) == 1
 
 
+def rings_elsewhere(line: v.Line, command: v.MoveCaller) -> bool:
+    known = _ring(line, command.request_id)
+    return known is not None and known.device != command.device
+
+
 def concerns_somebody(line: v.Line, command: v.LoseDevice | v.ReturnDevice) -> bool:
     return bool(_concerned(line, command))
 
@@ -96,7 +101,11 @@ def ring(line: v.Line, command: v.RequestCall) -> Said:
 def ring_same(line: v.Line, command: v.RequestCall) -> Said:
     known = _incoming_from(line, command.initiator, v.RingKind.DIRECT)
     assert known is not None, "guarded by is_repeated"
-    return (Reply(v.RequestMade(request_id=known.request_id)),)
+    again = v.AskAgain(sender=command.initiator, device=command.device)
+    return (
+        Reply(v.RequestMade(request_id=known.request_id)),
+        Tell(Address(v.RING, known.request_id), again),
+    )
 
 
 def meet_glare(line: v.Line, command: v.RequestCall) -> Said:
@@ -146,6 +155,10 @@ def note_outgoing(line: v.Line, command: v.NoteOutgoing) -> Said:
     return (v.RingPlaced(ring=command.ring),)
 
 
+def move_caller(line: v.Line, command: v.MoveCaller) -> Said:
+    return (v.RingMoved(request_id=command.request_id, device=command.device),)
+
+
 def close_ring(line: v.Line, command: v.CloseRing) -> Said:
     known = _ring(line, command.request_id)
     assert known is not None, "guarded by knows_ring"
@@ -158,6 +171,7 @@ def close_ring(line: v.Line, command: v.CloseRing) -> Said:
             aloud=command.aloud,
             skip=command.skip,
             device=known.device,
+            older_devices=known.older_devices,
             grant=command.grant,
         ),
     )
@@ -188,13 +202,23 @@ def notify(line: v.Line, command: v.Notify) -> Said:
 
 
 def reset(line: v.Line, command: Command) -> Said:
-    return (v.LineReset(),)
+    """End what rings, for both sides; a running videochat does not end because its owner's line does."""
+    closed = (
+        v.RingClosed(
+            request_id=one.request_id, state=v.RingState.ENDED, incoming=one.incoming, reason="crashed"
+        )
+        for one in line.rings
+    )
+    ended = (Tell(Address(v.RING, one.request_id), Crash("a line of its crashed")) for one in line.rings)
+    return (*closed, v.LineReset(), *ended)
 
 
 def evolve(line: v.Line, event: Event) -> v.Line:
     match event:
         case v.RingArrived() | v.RingPlaced():
             return attrs.evolve(line, rings=(*line.rings, event.ring))
+        case v.RingMoved():
+            return attrs.evolve(line, rings=tuple(_moved(one, event) for one in line.rings))
         case v.RingClosed():
             rings = tuple(one for one in line.rings if one.request_id != event.request_id)
             return attrs.evolve(line, rings=rings)
@@ -204,7 +228,7 @@ def evolve(line: v.Line, event: Event) -> v.Line:
             seats = tuple(one for one in line.seats if one != event.videochat_id)
             return attrs.evolve(line, seats=seats)
         case v.LineReset():
-            return attrs.evolve(line, rings=(), seats=())
+            return attrs.evolve(line, rings=())
         case _:
             return line
 
@@ -242,8 +266,12 @@ def seat_address(videochat_id: str, user: str) -> Address:
 
 def _announce_closed(user: str, event: v.RingClosed) -> tuple[Send, ...]:
     if event.grant is not None:
-        # It carries a token: only the device that asked may have it.
-        return (Send(to=user, message=event.grant, only=event.device),)
+        # It carries a token: only the device that asked last may have it. Those before it stop ringing.
+        accepted = v.VideochatAccepted(request_id=event.request_id)
+        return (
+            Send(to=user, message=event.grant, only=event.device),
+            *(Send(to=user, message=accepted, only=device) for device in event.older_devices),
+        )
     if not event.aloud:
         return ()
     answered = event.state in (v.RingState.ACCEPTED, v.RingState.MERGED)
@@ -254,12 +282,13 @@ def _announce_closed(user: str, event: v.RingClosed) -> tuple[Send, ...]:
 def _concerned(line: v.Line, command: v.LoseDevice | v.ReturnDevice) -> tuple[Tell, ...]:
     lost = isinstance(command, v.LoseDevice)
     everywhere = not isinstance(command, v.LoseDevice) or command.last
+    unheard = not isinstance(command, v.LoseDevice) or (command.last and not command.push_reaches)
     tells: list[Tell] = []
     for one in line.rings:
         address = Address(v.RING, one.request_id)
         if not one.incoming and one.device == command.device:
             tells.append(Tell(address, v.LoseCaller() if lost else v.ReturnCaller()))
-        if one.incoming and everywhere:
+        if one.incoming and unheard:
             tells.append(Tell(address, v.LoseTarget() if lost else v.ReturnTarget()))
     if everywhere:
         for videochat_id in line.seats:
@@ -272,6 +301,13 @@ def _parties(command: v.RequestCall) -> tuple[v.Party, v.Party]:
     initiator = command.card or v.UserCard(id=command.initiator)
     opponent = command.opponent_card or v.UserCard(id=command.opponent)
     return v.Party(card=initiator, device=command.device), v.Party(card=opponent)
+
+
+def _moved(ring: v.RingRef, event: v.RingMoved) -> v.RingRef:
+    if ring.request_id != event.request_id:
+        return ring
+    older = tuple(one for one in (*ring.older_devices, ring.device) if one != event.device)
+    return attrs.evolve(ring, device=event.device, older_devices=older)
 
 
 def _ring(line: v.Line, request_id: str) -> v.RingRef | None:
@@ -310,6 +346,7 @@ TABLE: Table[S, v.Line] = Table(
         Row(S.RINGING, v.RequestCall, None, ring_same, when=is_repeated),
         Row(S.FREE, v.BeRung, S.RINGING, be_rung, when=can_be_invited),
         Row(BOTH, v.NoteOutgoing, S.RINGING, note_outgoing),
+        Row(S.RINGING, v.MoveCaller, None, move_caller, when=rings_elsewhere),
         Row(S.RINGING, v.CloseRing, S.FREE, close_ring, when=closes_last_ring),
         Row(S.RINGING, v.CloseRing, None, close_ring, when=knows_ring),
         Row(BOTH, v.GrantSeat, None, offer_seat),
@@ -323,6 +360,7 @@ TABLE: Table[S, v.Line] = Table(
         Refuse(BOTH, v.RequestCall, Reason.UNKNOWN_USER, when=is_unknown),
         # The source has two codes; being in a videochat is not busy, or nobody could be merged.
         Refuse(BOTH, (v.RequestCall, v.BeRung), Reason.UNAVAILABLE),
+        Ignore(BOTH, v.MoveCaller, "it is known"),
         Ignore(BOTH, v.CloseRing, "the line was reset and knows nothing of it"),
         Ignore(BOTH, (v.LoseDevice, v.ReturnDevice), "nothing of his hangs on that device"),
         Ignore(BOTH, v.NoteSeated, "it is known"),

@@ -16,7 +16,7 @@ TARGET_GRACE_SECONDS = 10.0
 """How long a ring goes on without any socket of the target, when no push would reach him."""
 
 RING_SECONDS_MIN, RING_SECONDS_MAX = 5.0, 180.0
-"""Bounds of the configured ring time."""
+"""Bounds of the ring time; a ring keeps to them whatever the settings say."""
 
 LIVE = (S.RINGING, S.CALLER_AWAY, S.TARGET_AWAY, S.BOTH_AWAY)
 FINAL = frozenset({S.ACCEPTED, S.DECLINED, S.CANCELED, S.TIMED_OUT, S.MERGED, S.GLARED, S.ENDED})
@@ -34,8 +34,16 @@ def by_target(ring: v.Ring, command: v.AcceptCall | v.DeclineCall | v.MergeCall)
     return ring.target is not None and command.sender == ring.target.user
 
 
-def by_initiator(ring: v.Ring, command: v.AcceptCall | v.DeclineCall | v.MergeCall) -> bool:
+def by_initiator(ring: v.Ring, command: v.AcceptCall | v.DeclineCall | v.MergeCall | v.AskAgain) -> bool:
     return ring.initiator is not None and command.sender == ring.initiator.user
+
+
+def by_party(ring: v.Ring, command: v.AcceptCall | v.DeclineCall | v.MergeCall) -> bool:
+    return by_target(ring, command) or by_initiator(ring, command)
+
+
+def by_initiator_elsewhere(ring: v.Ring, command: v.AskAgain) -> bool:
+    return by_initiator(ring, command) and command.device != _initiator(ring).device
 
 
 def target_accepts_directly(ring: v.Ring, command: v.AcceptCall) -> bool:
@@ -54,13 +62,14 @@ def target_merges_directly(ring: v.Ring, command: v.MergeCall) -> bool:
 
 
 def start(ring: v.Ring, command: v.StartRing) -> Said:
+    seconds = min(max(command.ring_seconds, RING_SECONDS_MIN), RING_SECONDS_MAX)
     return (
         v.RingStarted(
             kind=command.kind,
             initiator=command.initiator,
             target=command.target,
             room=command.room,
-            expires_at=command.at + command.ring_seconds,
+            expires_at=command.at + seconds,
         ),
     )
 
@@ -165,7 +174,7 @@ def crash(ring: v.Ring, command: Command) -> Said:
 
 
 def lose_caller(ring: v.Ring, command: v.LoseCaller) -> Said:
-    return (v.PartyLost(caller=True),)
+    return (v.PartyLost(caller=True, until=command.at + CALLER_GRACE_SECONDS),)
 
 
 def return_caller(ring: v.Ring, command: v.ReturnCaller) -> Said:
@@ -173,11 +182,19 @@ def return_caller(ring: v.Ring, command: v.ReturnCaller) -> Said:
 
 
 def lose_target(ring: v.Ring, command: v.LoseTarget) -> Said:
-    return (v.PartyLost(caller=False),)
+    return (v.PartyLost(caller=False, until=command.at + TARGET_GRACE_SECONDS),)
 
 
 def return_target(ring: v.Ring, command: v.ReturnTarget) -> Said:
     return (v.PartyReturned(caller=False),)
+
+
+def move_caller(ring: v.Ring, command: v.AskAgain) -> Said:
+    moved = v.MoveCaller(request_id=ring.request_id, device=command.device)
+    return (
+        v.CallerMoved(device=command.device),
+        Tell(Address(v.LINE, _initiator(ring).user), moved),
+    )
 
 
 def evolve(ring: v.Ring, event: Event) -> v.Ring:
@@ -193,6 +210,17 @@ def evolve(ring: v.Ring, event: Event) -> v.Ring:
             )
         case v.RingGlared():
             return attrs.evolve(ring, initiator=event.initiator, target=event.target)
+        case v.PartyLost(caller=True):
+            return attrs.evolve(ring, caller_until=event.until)
+        case v.PartyLost():
+            return attrs.evolve(ring, target_until=event.until)
+        case v.PartyReturned(caller=True):
+            return attrs.evolve(ring, caller_until=0.0)
+        case v.PartyReturned():
+            return attrs.evolve(ring, target_until=0.0)
+        case v.CallerMoved():
+            initiator = attrs.evolve(_initiator(ring), device=event.device)
+            return attrs.evolve(ring, initiator=initiator, caller_until=0.0)
         case _:
             return ring
 
@@ -272,8 +300,17 @@ def _expires_at(ring: v.Ring) -> float:
     return ring.expires_at
 
 
+def _caller_until(ring: v.Ring) -> float:
+    return ring.caller_until
+
+
+def _target_until(ring: v.Ring) -> float:
+    return ring.target_until
+
+
 _ASKS = (v.AcceptCall, v.DeclineCall, v.MergeCall)
 _NOTES = (
+    v.AskAgain,
     v.LoseCaller,
     v.ReturnCaller,
     v.LoseTarget,
@@ -303,6 +340,9 @@ TABLE: Table[S, v.Ring] = Table(
         Row(LIVE, v.MergeCall, S.MERGED, merge, when=target_merges_directly),
         Row(LIVE, v.ExpireRing, S.TIMED_OUT, expire),
         Row(LIVE, v.EndRing, S.ENDED, end),
+        Row(S.CALLER_AWAY, v.AskAgain, S.RINGING, move_caller, when=by_initiator),
+        Row(S.BOTH_AWAY, v.AskAgain, S.TARGET_AWAY, move_caller, when=by_initiator),
+        Row((S.RINGING, S.TARGET_AWAY), v.AskAgain, None, move_caller, when=by_initiator_elsewhere),
         Row(S.RINGING, v.LoseCaller, S.CALLER_AWAY, lose_caller),
         Row(S.TARGET_AWAY, v.LoseCaller, S.BOTH_AWAY, lose_caller),
         Row(S.CALLER_AWAY, v.ReturnCaller, S.RINGING, return_caller),
@@ -316,20 +356,22 @@ TABLE: Table[S, v.Ring] = Table(
     ),
     timers=(
         After(LIVE, v.ExpireRing, due=_expires_at, name="ring"),
-        After((S.CALLER_AWAY, S.BOTH_AWAY), v.ExpireCaller, seconds=CALLER_GRACE_SECONDS, name="caller"),
-        After((S.TARGET_AWAY, S.BOTH_AWAY), v.ExpireTarget, seconds=TARGET_GRACE_SECONDS, name="target"),
+        # Read from the data: the other party's coming and going enters a state and must not prolong them.
+        After((S.CALLER_AWAY, S.BOTH_AWAY), v.ExpireCaller, due=_caller_until, name="caller"),
+        After((S.TARGET_AWAY, S.BOTH_AWAY), v.ExpireTarget, due=_target_until, name="target"),
     ),
     asides=(
         # A stranger hears what he would hear of an id that does not exist, so ids cannot be probed.
         Refuse(LIVE, v.AcceptCall, Reason.NO_PERMISSION, when=by_initiator),
         Refuse(LIVE, v.MergeCall, Reason.NO_PERMISSION, when=by_initiator),
         Refuse(LIVE, v.MergeCall, Reason.NOT_DIRECT, when=by_target),
-        Refuse(S.ACCEPTED, v.DeclineCall, Reason.ALREADY_ACCEPTED, when=by_initiator),
-        Refuse(tuple(FINAL), _ASKS, Reason.REQUEST_CLOSED, when=by_target),
-        Refuse(tuple(FINAL), _ASKS, Reason.REQUEST_CLOSED, when=by_initiator),
+        # He is in a videochat now and has to leave that: "closed" would let him think that he is in none.
+        Refuse((S.ACCEPTED, S.MERGED, S.GLARED), v.DeclineCall, Reason.ALREADY_ACCEPTED, when=by_initiator),
+        Refuse(tuple(FINAL), _ASKS, Reason.REQUEST_CLOSED, when=by_party),
         Refuse((S.NEW, *LIVE, *FINAL), _ASKS, Reason.REQUEST_NOT_FOUND),
         Refuse((S.NEW, *FINAL), v.AnswerByGlare, Reason.REQUEST_CLOSED),
         Refuse((*LIVE, *FINAL), (v.StartRing, v.StartGlared), Reason.EXISTS),
+        Ignore(LIVE, v.AskAgain, "it is the same device, or another participant who invites"),
         Ignore((S.CALLER_AWAY, S.BOTH_AWAY), v.LoseCaller, "he is away already"),
         Ignore((S.TARGET_AWAY, S.BOTH_AWAY), v.LoseTarget, "he is away already"),
         Ignore((S.RINGING, S.TARGET_AWAY), (v.ReturnCaller, v.ExpireCaller), "he was not away"),

@@ -21,6 +21,7 @@ PARTICIPANTS_SHOWN = 10
 """`participants` of the requested event ("current videochat participants (max 10)")."""
 
 OPENED = (S.OPEN, S.WAITING, S.ACTIVE)
+JOINED = (S.WAITING, S.ACTIVE)
 
 
 def begin(videochat_id: str) -> v.Room:
@@ -64,6 +65,11 @@ def can_admit(room: v.Room, command: v.AdmitUser) -> bool:
     return has_room(room, command) or _seat(room, command.card.id) is not None
 
 
+def can_admit_among_enough(room: v.Room, command: v.AdmitUser) -> bool:
+    """A third seat makes a group of two, and in a group one is enough."""
+    return can_admit(room, command) and _is_enough(evolve(room, _admission(room, command)))
+
+
 def may_merge(room: v.Room, command: v.MergeUser) -> bool:
     return _is_connected(room, command.by)
 
@@ -74,22 +80,17 @@ def can_merge(room: v.Room, command: v.MergeUser) -> bool:
     )
 
 
-def has_somebody(room: v.Room, command: Command) -> bool:
-    """A third seat makes a group of it, and in a group one is enough."""
-    return any(seat.connected for seat in room.seats)
-
-
-def admits_where_somebody_is(room: v.Room, command: v.AdmitUser) -> bool:
-    return can_admit(room, command) and has_somebody(room, command)
-
-
-def is_enough(room: v.Room, command: v.NoteConnected) -> bool:
-    return _connected(room) + 1 >= _needed(room)
+def can_merge_among_enough(room: v.Room, command: v.MergeUser) -> bool:
+    return can_merge(room, command) and _is_enough(evolve(room, _merging(room, command)))
 
 
 def leaves_too_few(room: v.Room, command: v.NoteLeft) -> bool:
-    connected = _connected(room) - _is_connected(room, command.user)
-    return sits(room, command) and connected < _needed(room)
+    return sits(room, command) and not _is_enough(evolve(room, v.UserLeft(user=command.user)))
+
+
+def leaves_too_few_seats(room: v.Room, command: v.NoteLeft) -> bool:
+    """Before anybody has connected, a seat that is kept counts for one that is taken."""
+    return sits(room, command) and len(room.seats) - 1 < _needed(room)
 
 
 def is_known_invitation(room: v.Room, command: v.DropInvitation) -> bool:
@@ -101,7 +102,7 @@ def has_seat(room: v.Room, command: v.GetToken) -> bool:
 
 
 def sits_and_is_enough(room: v.Room, command: v.NoteConnected) -> bool:
-    return sits(room, command) and is_enough(room, command)
+    return sits(room, command) and _is_enough(evolve(room, v.UserConnected(user=command.user)))
 
 
 def sits(room: v.Room, command: v.NoteConnected | v.NoteLeft) -> bool:
@@ -159,29 +160,34 @@ def invite(room: v.Room, command: v.InviteUser) -> Said:
 def invite_same(room: v.Room, command: v.InviteUser) -> Said:
     known = _invitation(room, command.target)
     assert known is not None, "guarded by is_invited"
-    return (Reply(v.RequestMade(request_id=known.request_id)),)
+    again = v.AskAgain(sender=command.inviter, device=command.device)
+    return (
+        Reply(v.RequestMade(request_id=known.request_id)),
+        Tell(Address(v.RING, known.request_id), again),
+    )
 
 
 def admit(room: v.Room, command: v.AdmitUser) -> Said:
     return (
-        v.UserAdmitted(card=command.card, role=v.Role.PARTICIPANT, request_id=command.request_id),
+        _admission(room, command),
         _take_seat(room, command.card.id),
+        *_stop_asking(room, command.card.id, accepted=command.request_id),
     )
 
 
 def merge(room: v.Room, command: v.MergeUser) -> Said:
-    caller = command.caller
+    caller, admitted = command.caller, _merging(room, command)
     closed = v.CloseRing(
         request_id=command.request_id,
         state=v.RingState.MERGED,
-        grant=grant(room.card, caller, v.Role.PARTICIPANT, v.Party(card=command.by_card)),
+        grant=grant(room.card, caller, admitted.role, v.Party(card=command.by_card)),
     )
-    told = _notices(room, "userInvitedToVideochat", caller.card, skip=command.by)
     return (
-        v.UserAdmitted(card=caller.card, role=v.Role.PARTICIPANT, request_id=command.request_id),
+        admitted,
         _take_seat(room, caller.user),
         Tell(Address(v.LINE, caller.user), closed),
-        *told,
+        *_stop_asking(room, caller.user),
+        *_notices(room, "userInvitedToVideochat", caller.card, skip=command.by),
     )
 
 
@@ -241,7 +247,8 @@ def evolve(room: v.Room, event: Event) -> v.Room:
             invitation = v.Invitation(user=event.user, request_id=event.request_id)
             return attrs.evolve(room, invitations=(*room.invitations, invitation))
         case v.InvitationDropped():
-            return attrs.evolve(room, invitations=_without(room, event.request_id))
+            invitations = tuple(one for one in room.invitations if one.request_id != event.request_id)
+            return attrs.evolve(room, invitations=invitations)
         case v.UserAdmitted():
             return _admitted(room, event)
         case v.UserConnected():
@@ -260,6 +267,24 @@ def evolve(room: v.Room, event: Event) -> v.Room:
 # -- parts
 
 
+def _admission(room: v.Room, command: v.AdmitUser) -> v.UserAdmitted:
+    role = _role(room, command.card.id)
+    return v.UserAdmitted(card=command.card, role=role, request_id=command.request_id)
+
+
+def _merging(room: v.Room, command: v.MergeUser) -> v.UserAdmitted:
+    role = _role(room, command.caller.user)
+    return v.UserAdmitted(card=command.caller.card, role=role, request_id=command.request_id)
+
+
+def _stop_asking(room: v.Room, user: str, accepted: str = "") -> tuple[Tell, ...]:
+    """He came in by another way than the ring that still asks him in."""
+    invited = _invitation(room, user)
+    if invited is None or invited.request_id == accepted:
+        return ()
+    return (Tell(Address(v.RING, invited.request_id), v.EndRing()),)
+
+
 def _scheduled(room: v.Room, event: v.RoomScheduled) -> v.Room:
     seats = (v.SeatRef(card=event.owner, role=v.Role.OWNER),) if event.owner is not None else ()
     return attrs.evolve(room, card=event.card, limit=event.limit, seats=seats)
@@ -272,7 +297,7 @@ def _admitted(room: v.Room, event: v.UserAdmitted) -> v.Room:
     return attrs.evolve(
         room,
         seats=seats,
-        invitations=_without(room, event.request_id),
+        invitations=tuple(one for one in room.invitations if one.user != event.card.id),
         direct=room.direct and len(seats) <= 2,
     )
 
@@ -283,10 +308,6 @@ def _with_seat(room: v.Room, user: str, **changes: object) -> v.Room:
         for seat in room.seats
     )
     return attrs.evolve(room, seats=seats)
-
-
-def _without(room: v.Room, request_id: str) -> tuple[v.Invitation, ...]:
-    return tuple(one for one in room.invitations if one.request_id != request_id)
 
 
 def _end(room: v.Room, reason: str) -> Said:
@@ -320,9 +341,16 @@ def _take_seat(room: v.Room, user: str) -> Tell:
 
 
 def _heir(room: v.Room) -> v.SeatRef | None:
-    """The longest seated panelist, else the longest seated."""
-    panelists = [seat for seat in room.seats if seat.role is v.Role.PANELIST]
-    return next(iter([*panelists, *room.seats]), None)
+    """The longest seated panelist, else the longest seated; one who never came only if nobody is there."""
+    there = [seat for seat in room.seats if seat.connected] or room.seats
+    panelists = [seat for seat in there if seat.role is v.Role.PANELIST]
+    return next(iter([*panelists, *there]), None)
+
+
+def _role(room: v.Room, user: str) -> v.Role:
+    """The role that the user has, or gets when he comes in."""
+    seat = _seat(room, user)
+    return v.Role.PARTICIPANT if seat is None else seat.role
 
 
 def _seat(room: v.Room, user: str) -> v.SeatRef | None:
@@ -345,6 +373,10 @@ def _needed(room: v.Room) -> int:
     return 2 if room.direct else 1
 
 
+def _is_enough(room: v.Room) -> bool:
+    return _connected(room) >= _needed(room)
+
+
 _ENTER = (v.InviteUser, v.AdmitUser, v.MergeUser, v.GetToken)
 _NOTES = (v.NoteConnected, v.NoteLeft, v.DropInvitation, v.ExpireRoom)
 
@@ -364,16 +396,20 @@ TABLE: Table[S, v.Room] = Table(
         Row(S.NEW, v.OpenRoom, S.OPEN, open_for_two),
         Row(S.NEW, v.ScheduleRoom, S.SCHEDULED, schedule),
         Row(S.SCHEDULED, v.StartRoom, S.OPEN, start),
-        Row(OPENED, v.InviteUser, None, invite_same, when=is_invited),
-        Row(OPENED, v.InviteUser, None, invite, when=can_invite_newcomer),
-        Row(S.WAITING, v.AdmitUser, S.ACTIVE, admit, when=admits_where_somebody_is),
-        Row(OPENED, v.AdmitUser, None, admit, when=can_admit),
-        Row(S.WAITING, v.MergeUser, S.ACTIVE, merge, when=can_merge),
-        Row((S.OPEN, S.ACTIVE), v.MergeUser, None, merge, when=can_merge),
-        Row(OPENED, v.DropInvitation, None, drop_invitation, when=is_known_invitation),
+        Row(JOINED, v.InviteUser, None, invite_same, when=is_invited),
+        Row(JOINED, v.InviteUser, None, invite, when=can_invite_newcomer),
+        Row(S.WAITING, v.AdmitUser, S.ACTIVE, admit, when=can_admit_among_enough),
+        # Whoever was just let in gets the whole time to connect.
+        Row(S.WAITING, v.AdmitUser, S.WAITING, admit, when=can_admit, again=True),
+        Row((S.OPEN, S.ACTIVE), v.AdmitUser, None, admit, when=can_admit),
+        Row(S.WAITING, v.MergeUser, S.ACTIVE, merge, when=can_merge_among_enough),
+        Row(S.WAITING, v.MergeUser, S.WAITING, merge, when=can_merge, again=True),
+        Row(S.ACTIVE, v.MergeUser, None, merge, when=can_merge),
+        Row(JOINED, v.DropInvitation, None, drop_invitation, when=is_known_invitation),
         Row((S.OPEN, S.WAITING), v.NoteConnected, S.ACTIVE, note_connected, when=sits_and_is_enough),
         Row(S.OPEN, v.NoteConnected, S.WAITING, note_connected, when=sits),
-        Row((S.WAITING, S.ACTIVE), v.NoteConnected, None, note_connected, when=sits),
+        Row(JOINED, v.NoteConnected, None, note_connected, when=sits),
+        Row(S.OPEN, v.NoteLeft, S.WAITING, note_left, when=leaves_too_few_seats),
         Row(S.ACTIVE, v.NoteLeft, S.WAITING, note_left, when=leaves_too_few),
         Row(OPENED, v.NoteLeft, None, note_left, when=sits),
         Row(OPENED, v.GetToken, None, give_token, when=has_seat),
@@ -385,10 +421,10 @@ TABLE: Table[S, v.Room] = Table(
         After(S.WAITING, v.ExpireRoom, seconds=ALONE_SECONDS, name="alone"),
     ),
     asides=(
-        Refuse(OPENED, v.InviteUser, Reason.UNKNOWN_USER, when=is_unknown),
-        Refuse(OPENED, v.InviteUser, Reason.UNAVAILABLE, when=is_inside),
-        Refuse(OPENED, v.InviteUser, Reason.ROOM_FULL, when=by_participant),
-        Refuse(OPENED, v.MergeUser, Reason.ROOM_FULL, when=may_merge),
+        Refuse(JOINED, v.InviteUser, Reason.UNKNOWN_USER, when=is_unknown),
+        Refuse(JOINED, v.InviteUser, Reason.UNAVAILABLE, when=is_inside),
+        Refuse(JOINED, v.InviteUser, Reason.ROOM_FULL, when=by_participant),
+        Refuse(JOINED, v.MergeUser, Reason.ROOM_FULL, when=may_merge),
         Refuse(OPENED, (v.InviteUser, v.MergeUser), Reason.NO_PERMISSION),
         Refuse(OPENED, v.AdmitUser, Reason.ROOM_FULL),
         Refuse(OPENED, v.GetToken, Reason.NO_PERMISSION),

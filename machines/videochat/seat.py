@@ -26,6 +26,10 @@ def begin(key: str) -> v.Seat:
     return v.Seat(videochat_id=videochat_id, user=user)
 
 
+def by_user(seat: v.Seat, command: v.LeaveSeat) -> bool:
+    return not command.by_engine
+
+
 def reserve(seat: v.Seat, command: v.TakeSeat) -> Said:
     return (v.SeatReserved(),)
 
@@ -107,7 +111,8 @@ TABLE: Table[S, v.Seat] = Table(
         Row(S.CONNECTED, v.LoseSeat, S.LOST, lose),
         Row(S.LOST, v.ReturnSeat, S.CONNECTED, come_back),
         Row(S.LOST, v.HideSeat, S.BACKGROUND, hide),
-        Row(HELD, v.LeaveSeat, S.ABSENT, leave),
+        Row((S.RESERVED, S.CONNECTED), v.LeaveSeat, S.ABSENT, leave),
+        Row((S.BACKGROUND, S.LOST), v.LeaveSeat, S.ABSENT, leave, when=by_user),
         Row((S.RESERVED, S.BACKGROUND, S.LOST), v.ExpireSeat, S.ABSENT, expire),
         Row(HELD, v.CloseSeat, S.ABSENT, close),
     ),
@@ -119,6 +124,7 @@ TABLE: Table[S, v.Seat] = Table(
     asides=(
         Ignore(HELD, v.TakeSeat, "it is his already"),
         Ignore(S.ABSENT, (v.LeaveSeat, v.CloseSeat), "the second report of one leaving"),
+        Ignore((S.BACKGROUND, S.LOST), v.LeaveSeat, "his media is gone, and his place is kept for a while"),
         # A refresh never makes a seat: a wake-up after the end must not resurrect a ghost.
         Refuse(S.ABSENT, v.ConnectSeat, Reason.NO_PERMISSION),
         Ignore(S.CONNECTED, v.ConnectSeat, "he is connected"),

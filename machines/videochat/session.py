@@ -5,7 +5,7 @@ import secrets
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import msgspec
@@ -210,7 +210,7 @@ class Session:
             return
         try:
             shape, make = prepare
-            data = codec.decode_value(frame.data, shape, "$.data")
+            data: Any = codec.decode_value(frame.data, shape, "$.data")
         except RemoteProtocolError as fault:
             self._answer(frame, error=wire.error_of("bad_request", str(fault)))
             return

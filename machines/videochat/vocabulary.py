@@ -158,6 +158,10 @@ class Ring:
     room: RoomCard | None = None
     expires_at: float = 0.0
     """UTC seconds; the deadline stands while parties come and go."""
+    caller_until: float = 0.0
+    """UTC seconds until which a caller who is away is waited for; 0 while he is there."""
+    target_until: float = 0.0
+    """The same of the target."""
 
 
 @attrs.frozen(kw_only=True)
@@ -169,7 +173,9 @@ class RingRef:
     kind: RingKind
     incoming: bool
     device: str = ""
-    """Of an outgoing ring: the device that asked."""
+    """Of an outgoing ring: the device that asked last; the answer goes there."""
+    older_devices: tuple[str, ...] = ()
+    """Devices that asked before it for the same ring."""
     videochat_id: str = ""
 
 
@@ -206,7 +212,7 @@ class Room:
 
     card: RoomCard
     direct: bool = False
-    """Two people only, so far: it ends when one is alone."""
+    """Never more than two seats so far: it ends when one is alone."""
     limit: int = 0
     """Seats, taken and reserved together."""
     seats: tuple[SeatRef, ...] = ()
@@ -267,6 +273,14 @@ class NoteOutgoing(Command):
 
 
 @attrs.frozen(kw_only=True)
+class MoveCaller(Command):
+    """The owner of this line asked again, from another device, for a ring of his."""
+
+    request_id: str
+    device: str
+
+
+@attrs.frozen(kw_only=True)
 class CloseRing(Command):
     """One of the line's rings has ended."""
 
@@ -295,7 +309,9 @@ class LoseDevice(Command):
 
     device: str
     last: bool
-    """He has no other, and no push would reach him."""
+    """He has no other socket."""
+    push_reaches: bool = False
+    """A push would still make him ring."""
 
 
 @attrs.frozen(kw_only=True)
@@ -388,6 +404,14 @@ class AnswerByGlare(Command):
     room_limit: int = 50
 
 
+@attrs.frozen(kw_only=True)
+class AskAgain(Command):
+    """Somebody asked once more for what this ring already asks."""
+
+    sender: str
+    device: str
+
+
 @attrs.frozen
 class LoseCaller(Command):
     """The asking device's socket dropped."""
@@ -472,10 +496,10 @@ class InviteUser(Command):
 
 @attrs.frozen(kw_only=True)
 class AdmitUser(Command):
-    """An invited user accepted."""
+    """An invited user accepted; an embedding program may admit somebody without a ring."""
 
     card: UserCard
-    request_id: str
+    request_id: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -543,9 +567,12 @@ class ConnectSeat(Command):
     only_one: bool = True
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class LeaveSeat(Command):
     """`videochat:onDisconnection`, or the media engine's own report."""
+
+    by_engine: bool = False
+    """The media engine noticed; the user did not ask for it."""
 
 
 @attrs.frozen
@@ -663,6 +690,14 @@ class RingPlaced(Event):
 
 
 @attrs.frozen(kw_only=True)
+class RingMoved(Event):
+    """The owner's newest asking device is the one that gets the answer."""
+
+    request_id: str
+    device: str
+
+
+@attrs.frozen(kw_only=True)
 class GlareMet(Event):
     """Somebody rang the owner whom the owner was ringing."""
 
@@ -681,6 +716,7 @@ class RingClosed(Event):
     aloud: bool = True
     skip: str | None = None
     device: str = ""
+    older_devices: tuple[str, ...] = ()
     grant: SeatGranted | None = None
 
 
@@ -715,7 +751,7 @@ class Notified(Event):
 
 @attrs.frozen(kw_only=True)
 class LineReset(Event):
-    """A rule of the line raised; it starts anew with nothing ringing."""
+    """A rule of the line raised; it starts anew with nothing ringing. Seats are kept."""
 
 
 # -- events of a ring
@@ -787,6 +823,8 @@ class PartyLost(Event):
     """A party's socket dropped."""
 
     caller: bool
+    until: float
+    """UTC seconds until which it is waited for."""
 
 
 @attrs.frozen(kw_only=True)
@@ -794,6 +832,13 @@ class PartyReturned(Event):
     """A party has a socket again."""
 
     caller: bool
+
+
+@attrs.frozen(kw_only=True)
+class CallerMoved(Event):
+    """The caller asked again, and from this device."""
+
+    device: str
 
 
 # -- events of a room

@@ -79,11 +79,9 @@ async def _serve(
 
 
 async def _stop_on_signal(stop: trio.Event) -> None:
+    """The first signal stops gracefully; the handler is gone by then, so a second one kills."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            if stop.is_set():
-                # Asked twice: now, not gracefully.
-                raise KeyboardInterrupt
             stop.set()
             return
 
