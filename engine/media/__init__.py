@@ -1,0 +1,1 @@
+"""Media engines and media nodes: what carries sound and picture, behind ports."""

@@ -1,0 +1,1 @@
+"""Tokens, read by software that is not ours."""
