@@ -99,6 +99,10 @@ class Journal(Protocol):
         It gets ConflictError (with the missed events of the first stream that moved on), UnavailableError
         (certainly not stored), UnknownOutcomeError (perhaps stored) or HistoryLostError (head < expected).
         Never blocks and never awaits.
+
+        Raises:
+            ValueError: no journal could store this: a name that is not UTF-8, a time that is no number, an event
+                that is too large, or an index entry of a stream that does not begin. `done` is not called.
         """
 
     async def append(self, *writes: Write) -> Sequence[int]:

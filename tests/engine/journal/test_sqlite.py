@@ -19,6 +19,7 @@ from engine.errors import (
 )
 from engine.journal.port import NewEvent, Write
 from engine.journal.sqlite import SqliteJournal
+from engine.journal.writer import Writer
 from tests.engine.journal.faulty import FaultyDisk
 from tests.engine.journal.shelf import Told, bodies, event, foreign_lock, note
 
@@ -443,3 +444,23 @@ async def test_reading_goes_on_while_a_writer_waits_for_a_lock(path: Path, journ
         assert told.names == []
     await journal.append()
     assert told["a"] == [2]
+
+
+async def test_a_bug_in_the_writing_thread_ends_the_owner_and_nobody_waits_for_ever(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit(writer: Writer, appends: object) -> None:
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(Writer, "commit", commit)
+    with pytest.RaisesGroup(LookupError):
+        async with SqliteJournal(path) as journal:
+            with pytest.raises(UnknownOutcomeError):
+                await journal.append(note("a", 0, "1"))
+            with trio.CancelScope(shield=True), pytest.raises(UnavailableError, match="thread has failed"):
+                await journal.append(note("a", 0, "1"))
+            assert not await journal.writable()
+            await trio.sleep_forever()
+    monkeypatch.undo()
+    async with SqliteJournal(path) as journal:
+        assert await journal.append(note("a", 0, "1")) == [1]

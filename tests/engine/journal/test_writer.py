@@ -57,7 +57,8 @@ def test_a_batch_is_one_transaction(desk: Desk, disk: FaultyDisk) -> None:
 def test_assertions_and_conflicts_alone_cost_no_transaction(desk: Desk, disk: FaultyDisk) -> None:
     desk.commit(note("a", 0, "1"))
     before = disk.syncs
-    right, stale = desk.commit(Write("a", 1), note("a", 0, "x"))
+    with foreign_lock(desk.path):
+        right, stale = desk.commit(Write("a", 1), note("a", 0, "x"))
     assert right == [1]
     assert isinstance(stale, ConflictError)
     assert disk.syncs == before
@@ -106,6 +107,15 @@ def test_a_commit_that_leaves_its_transaction_open_is_rolled_back(desk: Desk) ->
     assert isinstance(result, UnknownOutcomeError)
     assert not desk.connection.in_transaction
     assert desk.commit(note("a", 0, "1")) == [[1]]
+
+
+def test_a_batch_that_fails_halfway_leaves_nothing(desk: Desk) -> None:
+    desk.connection.execute("ALTER TABLE snaps RENAME TO elsewhere")
+    results = desk.commit(note("b", 0, "1"), Write("a", 0, (event(),), snapshot=b"s"))
+    assert [type(result) for result in results] == [UnavailableError] * 2
+    assert not desk.connection.in_transaction
+    assert desk.connection.execute("SELECT count(*) FROM events").get == 0
+    assert desk.commit(note("a", 0, "1"), note("b", 0, "1")) == [[1], [1]]
 
 
 def test_a_locked_database_refuses_the_batch(desk: Desk) -> None:
