@@ -150,8 +150,12 @@ class TaskPoller:
     ) -> None:
         assert self._turn is not None
         with scope:
-            while True:
+            # Looked at on both sides of the wait: trio would register a descriptor that is closed by now
+            # before it noticed the cancellation.
+            while not scope.cancel_called:
                 await wait(fd)
+                if scope.cancel_called:
+                    return
                 self._turn.begin_turn()
                 target.ready(False)  # noqa: FBT003  a positional parameter; an error shows when it reads
                 self._turn.end_turn()

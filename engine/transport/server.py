@@ -57,7 +57,7 @@ async def serve(
     Raises: ConfigurationError: an address is wrong. TransportError: a port cannot be had.
     """
     server = Server(application, ssl_context=ssl_context, limits=limits or Limits())
-    await server.run(listen, stop or trio.Event(), task_status=task_status)
+    await server.run(listen, trio.Event() if stop is None else stop, task_status=task_status)
 
 
 class Server:

@@ -299,7 +299,7 @@ class Socket:
         self._closed = True
         self._held = self._partial = None
         self._connection.server.sockets -= 1
-        self._connection.server.soon(self._report, code)
+        self._connection.server.soon(self._report, int(code))
 
     def _report(self, code: int) -> None:
         assert self._receiver is not None
