@@ -18,7 +18,7 @@ from engine.machine.family import (
     move_timer,
     remember,
 )
-from engine.machine.step import CommandDeferred, Snapshot, arm
+from engine.machine.step import CommandDeferred, Snapshot, arm, step
 from engine.machine.table import Table, timer_name
 from engine.vocabulary import Address, Command, Message
 
@@ -109,10 +109,11 @@ def _after(table: Table[Any, Any], now: Snapshot, episode: Episode) -> Snapshot:
             assert isinstance(record.event, TimerMoved), "only the engine's own notes have no cause"
             now = move_timer(now, record.event)
         return now
-    data, deferred = now.data, now.deferred
     entered = last.entries != now.entries
-    if entered:
-        deferred = ()
+    if entered and now.deferred:
+        # What waited was tried again in between, perhaps in several states: only stepping tells in which.
+        return step(table, now, cause).after
+    data, deferred = now.data, () if entered else now.deferred
     for record in episode.records:
         if isinstance(record.event, CommandDeferred):
             deferred = (*deferred, record.event.command)

@@ -1,0 +1,1 @@
+"""The videochat handshake."""
