@@ -101,8 +101,8 @@ class Journal(Protocol):
         Never blocks and never awaits.
 
         Raises:
-            ValueError: no journal could store this: a name that is not UTF-8, a time that is no number, an event
-                that is too large, or an index entry of a stream that does not begin. `done` is not called.
+            ValueError: no journal could store this; `done` is not called. A name that is empty or not UTF-8,
+                a time that is no number, an event that is too large, an index of a stream without events.
         """
 
     async def append(self, *writes: Write) -> Sequence[int]:
