@@ -102,12 +102,17 @@ class HttpClient:
 
     async def _exchange(self, request: httpx.Request) -> HttpAnswer:
         response = await self._client.send(request, stream=True)
+        body = bytearray()
         try:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > self._body_bytes_max:
-                    raise TransportBrokenError(f"an answer of more than {self._body_bytes_max} bytes")
+            # httpx reads through a chain of asynchronous generators, which only an exception from the inside
+            # closes all: to leave the loop would leave them to the garbage collector.
+            with trio.CancelScope() as reading:
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > self._body_bytes_max:
+                        reading.cancel()
         finally:
             await response.aclose()
+        if len(body) > self._body_bytes_max:
+            raise TransportBrokenError(f"an answer of more than {self._body_bytes_max} bytes")
         return HttpAnswer(response.status_code, response.headers, bytes(body))
