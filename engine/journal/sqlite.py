@@ -213,5 +213,7 @@ class SqliteJournal(JournalBase):
 
 
 def _close(writer: Writer, lockfile: Lockfile) -> None:
-    writer.close()
-    lockfile.release()
+    try:
+        writer.close()
+    finally:
+        lockfile.release()
