@@ -102,7 +102,10 @@ class Performance(msgspec.Struct, frozen=True):
     """An effect that is to be performed once its events are journaled."""
 
     key: str
-    """`stream:version:index`; a performer that has done the key does nothing."""
+    """`stream:version:index`; a performer that has done the key does nothing.
+
+    Without an event the command's id stands in for a version of its own: `stream:version+id:index`.
+    """
     stream: str
     version: int
     member: Address
@@ -111,7 +114,7 @@ class Performance(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct):
-    """What a draft does to one stream."""
+    """What a decision, or a draft of several, does to one stream."""
 
     base: int
     """The version that was read."""
@@ -120,7 +123,9 @@ class Change(msgspec.Struct):
     seen: list[tuple[str, int]] = []
     timers: dict[str, float | None] = {}
     born: list[Address] = []
+    """Machines with their first event."""
     ended: list[Address] = []
+    """Machines that entered a final state."""
 
     @property
     def version(self) -> int:
@@ -148,6 +153,7 @@ class Family:
         for kind in kinds:
             if kind.name in self.kinds:
                 raise TableError(f"two kinds are called {kind.name}")
+            _check_names(kind)
             self.kinds[kind.name] = kind
         self._steppers: dict[str, Stepper] = {
             name: compile_table(kind.table) for name, kind in self.kinds.items()
@@ -156,6 +162,20 @@ class Family:
     def stream_of(self, address: Address) -> str:
         """The stream that holds `address`."""
         return self.kinds[address.kind].stream(address.key)
+
+    def announced(self, address: Address, event: Event) -> tuple[Send, ...]:
+        """What followers of the stream of `address` are told by `event`.
+
+        Raises:
+            RuleError: the rule raised.
+        """
+        announce = self.kinds[address.kind].announce
+        if announce is None or isinstance(event, CommandDeferred | TimerMoved):
+            return ()
+        try:
+            return announce(address, event)
+        except Exception as error:
+            raise RuleError(address) from error
 
     def states(self) -> Mapping[str, type[Enum]]:
         """The enumeration of each kind's states."""
@@ -186,6 +206,7 @@ class Draft:
     def __init__(self, family: Family, world: Mapping[str, StreamState]) -> None:
         self._family = family
         self._world = world
+        self._mine: set[str] = set()
         self.changes: dict[str, Change] = {}
         """By stream, in the order of first touch; a stream that was only read has no records."""
 
@@ -214,6 +235,10 @@ class Draft:
             if mine is None:
                 self.changes[stream] = change
                 continue
+            if stream not in self._mine:
+                # Until a second decision touches the stream, its change is lent by the first.
+                mine = self.changes[stream] = _copy(mine)
+                self._mine.add(stream)
             mine.records += change.records
             mine.members |= change.members
             mine.seen += change.seen
@@ -238,7 +263,7 @@ class _Turn:
         self._stamp = stamp
         self._changes: dict[str, Change] = {}
         self._performances: list[Performance] = []
-        self._indexes: dict[tuple[str, int], int] = {}
+        self._indexes: dict[str, int] = {}
 
     def run(self, to: Address, command: Command, timer: str | None, fresh: bool) -> Decision:
         seen_at = self._seen(self._family.stream_of(to), command.stamp.id, fresh)
@@ -254,9 +279,12 @@ class _Turn:
                 return Decision(Outcome.IGNORED, LATE, to, self._untouched())
             if step.outcome is Outcome.REFUSED:
                 return Decision(Outcome.REFUSED, step.reason, address, self._untouched())
-            first = first or step
+            if first is None:
+                first = step
             for tell in step.effects:
                 if isinstance(tell, Tell):
+                    if tell.to.kind not in self._family.kinds:
+                        raise RuleError(address) from TableError(f"there is no machine {tell.to} to tell")
                     tells += 1
                     waiting.append((tell.to, self._stamped(tell.command), tell.fresh))
             if tells > TELLS_MAX:
@@ -282,7 +310,7 @@ class _Turn:
             now = move_timer(now, event)
             change.timers[_index_name(to, event.name)] = event.due
             change.records.append(Record(to, now.state.name, now.entries, event))
-        change.members[to] = now
+            change.members[to] = now
         return Decision(Outcome.MOVED, "", to, self._changes)
 
     def _step(self, address: Address, command: Command, timer: str | None, fresh: bool) -> Step | None:
@@ -298,85 +326,80 @@ class _Turn:
         step = self._family.step(address, now, command)
         if step.outcome is Outcome.REFUSED:
             return step
+        if timer is not None and not step.events:
+            # It has fired for nothing, and that must be read from the journal like everything else.
+            gone = TimerMoved(timer, None)
+            change.records.append(Record(address, now.state.name, now.entries, gone))
+            change.members[address] = now
         self._note(stream, change, address, command, now, step)
         return step
 
     def _note(
         self, stream: str, change: Change, address: Address, command: Command, now: Snapshot, step: Step
     ) -> None:
-        after, kind = step.after, self._family.kinds[address.kind]
+        after, table = step.after, self._family.kinds[address.kind].table
+        if step.events and self._known(address) is None:
+            change.born.append(address)
+        if after.state in table.final and now.state not in table.final:
+            change.ended.append(address)
+        if step.events:
+            change.members[address] = after
         cause: Command | None = command
         for event in step.events:
             change.records.append(Record(address, after.state.name, after.entries, event, cause))
             cause = None
+        first = change.version - len(step.events) + 1
         if step.events and command.stamp.id:
-            change.seen.append((command.stamp.id, change.version - len(step.events) + 1))
-        change.members[address] = after
-        table = kind.table
-        if now.entries == 0 and after.entries:
-            change.born.append(address)
-        if after.state in table.final and now.state not in table.final:
-            change.ended.append(address)
+            change.seen.append((command.stamp.id, first))
         for effect in step.effects:
             if isinstance(effect, StartTimer):
                 change.timers[_index_name(address, effect.name)] = effect.due
             elif isinstance(effect, StopTimer):
                 change.timers[_index_name(address, effect.name)] = None
             elif not isinstance(effect, Tell):
-                self._perform(stream, change.version, address, effect)
-        if kind.announce is not None:
-            first = change.version - len(step.events) + 1
-            for version, event in enumerate(step.events, first):
-                if not isinstance(event, CommandDeferred):
-                    for send in kind.announce(address, event):
-                        self._perform(stream, version, address, send)
+                self._perform(stream, change.version, address, effect, versioned=bool(step.events))
+        for version, event in enumerate(step.events, first):
+            for send in self._family.announced(address, event):
+                self._perform(stream, version, address, send)
 
-    def _perform(self, stream: str, version: int, address: Address, effect: Effect) -> None:
-        index = self._indexes.get((stream, version), 0)
-        self._indexes[stream, version] = index + 1
-        key = f"{stream}:{version}:{index}"
+    def _perform(
+        self, stream: str, version: int, address: Address, effect: Effect, *, versioned: bool = True
+    ) -> None:
+        place = f"{stream}:{version}" if versioned else f"{stream}:{version}+{self._stamp.id}"
+        index = self._indexes.get(place, 0)
+        self._indexes[place] = index + 1
+        key = f"{place}:{index}"
         self._performances.append(Performance(key, stream, version, address, effect, self._stamp))
 
     def _change(self, stream: str, fresh: bool) -> Change:
         change = self._changes.get(stream)
         if change is None:
-            drafted = self._drafted.get(stream)
-            if drafted is not None:
-                change = Change(drafted.version)
-            else:
-                change = Change(self._loaded(stream, fresh).version)
-            self._changes[stream] = change
+            before = self._drafted.get(stream) or self._world.get(stream)
+            if before is None and not fresh:
+                raise AbsentError(stream)
+            change = self._changes[stream] = Change(0 if before is None else before.version)
         return change
 
     def _snapshot(self, address: Address) -> Snapshot:
-        stream = self._family.stream_of(address)
-        for members in (
-            self._changes[stream].members,
-            self._drafted[stream].members if stream in self._drafted else {},
-            self._world[stream].members if stream in self._world else {},
-        ):
-            if address in members:
-                return members[address]
-        return self._family.initial(address)
+        return self._known(address) or self._family.initial(address)
 
-    def _loaded(self, stream: str, fresh: bool) -> StreamState:
-        state = self._world.get(stream)
-        if state is None:
-            if not fresh:
-                raise AbsentError(stream)
-            return _EMPTY
-        return state
+    def _known(self, address: Address) -> Snapshot | None:
+        stream = self._family.stream_of(address)
+        for state in (self._changes.get(stream), self._drafted.get(stream), self._world.get(stream)):
+            if state is not None and address in state.members:
+                return state.members[address]
+        return None
 
     def _seen(self, stream: str, command_id: str, fresh: bool) -> int:
         if not command_id:
             return 0
         self._change(stream, fresh)
-        drafted = self._drafted.get(stream)
+        drafted, loaded = self._drafted.get(stream), self._world.get(stream)
         if drafted is not None:
             for seen, version in drafted.seen:
                 if seen == command_id:
                     return version
-        return self._loaded(stream, fresh).seen.get(command_id, 0)
+        return loaded.seen.get(command_id, 0) if loaded is not None else 0
 
     def _untouched(self) -> dict[str, Change]:
         """What was read, so that even a refusal asserts the versions it was decided on."""
@@ -386,19 +409,40 @@ class _Turn:
         return attrs.evolve(command, stamp=self._stamp)
 
 
-_EMPTY = StreamState()
+def _check_names(kind: Kind) -> None:
+    """Names are put together to the names of streams and of timers, and taken apart again."""
+    if not kind.name or ":" in kind.name or "/" in kind.name:
+        raise TableError(f"a kind cannot be called {kind.name!r}")
+    commands: dict[str, type[Command]] = {}
+    for timer in kind.table.timers:
+        name = timer_name(timer)
+        if "/" in name:
+            raise TableError(f"{kind.name}: a timer cannot be called {name!r}")
+        if commands.setdefault(name, timer.command) is not timer.command:
+            raise TableError(f"{kind.name}: timers called {name} send different commands")
+
+
+def _copy(change: Change) -> Change:
+    return Change(
+        change.base,
+        [*change.records],
+        {**change.members},
+        [*change.seen],
+        {**change.timers},
+        [*change.born],
+        [*change.ended],
+    )
 
 
 def move_timer(now: Snapshot, event: TimerMoved) -> Snapshot:
     """`now` with the timer's new deadline, or without it."""
-    kept = without_timer(now, event.name)
     if event.due is None:
-        return kept
-    old = next((timer for timer in now.timers if timer.name == event.name), None)
-    if old is None:
-        return now
-    timers = (*kept.timers, msgspec.structs.replace(old, due=event.due))
-    return msgspec.structs.replace(kept, timers=timers)
+        return without_timer(now, event.name)
+    timers = (
+        msgspec.structs.replace(timer, due=event.due) if timer.name == event.name else timer
+        for timer in now.timers
+    )
+    return msgspec.structs.replace(now, timers=tuple(timers))
 
 
 def without_timer(now: Snapshot, name: str) -> Snapshot:
@@ -412,8 +456,13 @@ def apply_change(state: StreamState, change: Change) -> None:
     state.version = change.version
     state.members |= change.members
     for command_id, version in change.seen:
-        state.seen.setdefault(command_id, version)
-    while len(state.seen) > SEEN_MAX:
+        remember(state, command_id, version)
+
+
+def remember(state: StreamState, command_id: str, version: int) -> None:
+    """Note that the command's first event has `version`; the oldest of too many ids is forgotten."""
+    state.seen.setdefault(command_id, version)
+    if len(state.seen) > SEEN_MAX:
         del state.seen[next(iter(state.seen))]
 
 

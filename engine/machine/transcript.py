@@ -1,23 +1,33 @@
 """Transcripts: a family's specification in the reader's language, run as a test. Pure: time is virtual.
 
-    == bob declines
-    line:bob RequestCall initiator=ann opponent=bob -> RINGING
+    == ann rings bob
+    line:bob RequestCall initiator=ann opponent=bob device=phone -> RINGING
       line:bob RingArrived ring.request_id=$r1
+      ring:$r1 RingStarted initiator=ann
+      line:ann RingPlaced
       ! Reply RequestMade request_id=$r1
+      ! Send VideochatRequested request_id=$r1 to=bob
+    == nobody answers
+    after ann rings bob
     ring:$r1 DeclineCall sender=eve -> refused request_not_found
     wait 60
-      ring:$r1 RingExpired
-    ring:$r1 is TIMED_OUT
+      ! Send VideochatDeclined to=bob
+      ! Send VideochatDeclined to=ann
+    ring:$r1 is TIMED_OUT target=bob
 
-Field lists are partial; output that is not said is a failure. Kinds may be shortened to their last word.
-`$name` stands for whatever it met first. `same` instead of a command sends the last one again, id and all.
+A command's line ends in the addressed machine's state after it, or in `refused REASON`, `ignored`,
+`deferred` or `duplicate`. Below it stands what was said: effects (`!`) in their order and without a gap;
+events of the machines likewise, or none at all where they do not matter. Field lists are partial; an object
+is named by its first field. `$name` stands for whatever it meets first. Kinds may be shortened to their last
+word. `after TITLE` plays an earlier scene of the file first; `same` in place of a command sends the last one
+again, id and all.
 """
 
-import heapq
+import re
 import shlex
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -25,19 +35,10 @@ import attrs
 
 from engine.effects import Reply, Send
 from engine.errors import EngineError
-from engine.machine.family import (
-    LATE,
-    Decision,
-    Draft,
-    Family,
-    Performance,
-    StreamState,
-    apply_change,
-    split_index_name,
-)
+from engine.machine.family import DUPLICATE, Decision, Family, Performance
+from engine.machine.stage import Stage
 from engine.machine.step import Outcome
-from engine.machine.table import timer_name
-from engine.vocabulary import Address, Command, Stamp
+from engine.vocabulary import Address, Command
 
 
 class TranscriptError(EngineError):
@@ -52,76 +53,44 @@ class Scene:
     lines: tuple[tuple[int, str], ...]
 
 
-def scenes(text: str) -> Iterator[Scene]:
-    """The scenarios of a transcript file; blank lines and `#` comments are dropped."""
-    title, lines = "", []
+def scenes(text: str) -> tuple[Scene, ...]:
+    """The scenarios of a transcript file; blank lines and `#` comments are dropped.
+
+    Raises:
+        TranscriptError: a line stands before the first title, two scenes share a title, a scene is empty, or
+            comes `after` one that is not above it.
+    """
+    found: dict[str, list[tuple[int, str]]] = {}
+    title = ""
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.split(" # ")[0].rstrip()
-        if not line.strip() or line.lstrip().startswith("#"):
+        if not line or line.lstrip().startswith("#"):
             continue
         if line.startswith("=="):
-            if lines:
-                yield Scene(title, tuple(lines))
-            title, lines = line[2:].strip(), []
+            title = line[2:].strip()
+            if title in found:
+                raise TranscriptError(f"line {number}: there is a scene {title!r} already")
+            found[title] = []
+        elif not title:
+            raise TranscriptError(f"line {number}: a scene begins with `== title`")
+        elif line.startswith("after "):
+            found[title] += _earlier(found, title, line[6:].strip(), number)
         else:
-            lines.append((number, line))
-    if lines:
-        yield Scene(title, tuple(lines))
+            found[title].append((number, line))
+    for title, lines in found.items():
+        if not lines:
+            raise TranscriptError(f"the scene {title!r} is empty")
+    return tuple(Scene(title, tuple(lines)) for title, lines in found.items())
 
 
-class Stage:
-    """A family at play: streams in memory, a virtual clock, every timer fired in its order."""
-
-    def __init__(self, family: Family, start_at: float = 1_000.0) -> None:
-        self.family = family
-        self.now = start_at
-        self.streams: dict[str, StreamState] = _Streams()
-        self._timers: list[tuple[float, int, str]] = []
-        self._count = 0
-        self.fired: set[tuple[str, str, str]] = set()
-        """(kind, state, command) of every cell that was received, for coverage."""
-
-    def send(
-        self, to: Address, command: Command, *, command_id: str = "", timer: str | None = None
-    ) -> Decision:
-        """Decide `command` and keep what it changed."""
-        self._count += 1
-        stamp = Stamp(at=self.now, id=command_id or f"command-{self._count}", entropy=f"{self._count:064x}")
-        state = self.snapshot(to).state
-        draft = Draft(self.family, self.streams)
-        decision = draft.decide(to, attrs.evolve(command, stamp=stamp), timer=timer)
-        draft.accept(decision)
-        for stream, change in draft.changes.items():
-            if stream not in self.streams:
-                self.streams[stream] = StreamState()
-            apply_change(self.streams[stream], change)
-            for name, due in change.timers.items():
-                if due is not None:
-                    heapq.heappush(self._timers, (due, self._count, name))
-        if decision.reason != LATE:
-            self.fired.add((to.kind, state.name, type(command).__name__))
-        return decision
-
-    def snapshot(self, address: Address) -> Any:
-        """The snapshot of a machine."""
-        stream = self.streams[self.family.stream_of(address)]
-        return stream.members.get(address) or self.family.initial(address)
-
-    def wait(self, seconds: float) -> list[Decision]:
-        """Let time pass; what its timers did, in order, late ones left out."""
-        end = self.now + seconds
-        done: list[Decision] = []
-        while self._timers and self._timers[0][0] <= end:
-            due, _, name = heapq.heappop(self._timers)
-            self.now = max(self.now, due)
-            address, timer = split_index_name(name)
-            table = self.family.kinds[address.kind].table
-            command = next(one.command for one in table.timers if timer_name(one) == timer)
-            decision = self.send(address, command(), timer=timer)
-            if decision.reason != LATE:
-                done.append(decision)
-        self.now = end
-        return done
+def _earlier(
+    found: Mapping[str, list[tuple[int, str]]], title: str, wanted: str, number: int
+) -> list[tuple[int, str]]:
+    if wanted == title or wanted not in found:
+        raise TranscriptError(f"line {number}: there is no scene {wanted!r} above")
+    if found[title]:
+        raise TranscriptError(f"line {number}: `after` begins a scene")
+    return found[wanted]
 
 
 def play(family: Family, scene: Scene) -> Stage:
@@ -133,14 +102,16 @@ def play(family: Family, scene: Scene) -> Stage:
     return _Player(family).play(scene)
 
 
-class _Streams(dict[str, StreamState]):
-    """Every stream exists, empty until something happens."""
+@attrs.frozen
+class _Said:
+    """One line of output, or of what is expected of it."""
 
-    def __missing__(self, stream: str) -> StreamState:
-        return StreamState()
+    words: tuple[str, ...]
+    fields: Mapping[str, str]
 
-    def get(self, stream: str, default: Any = None) -> StreamState:
-        return self[stream]
+    def __str__(self) -> str:
+        shown = (f"{name}={shlex.quote(value)}" for name, value in self.fields.items() if value)
+        return " ".join([*self.words, *shown])
 
 
 class _Player:
@@ -148,10 +119,8 @@ class _Player:
         self.stage = Stage(family)
         self._names: dict[str, str] = {}
         self._kinds = {name.rpartition(".")[2]: name for name in family.kinds} | {n: n for n in family.kinds}
-        self._commands = {
-            command.__name__: command for kind in family.kinds.values() for command in kind.table.commands
-        }
         self._last: tuple[Address, Command, str] | None = None
+        self._sent = 0
 
     def play(self, scene: Scene) -> Stage:
         lines = list(scene.lines)
@@ -161,144 +130,212 @@ class _Player:
             while lines and lines[0][1].startswith(" "):
                 expected.append(lines.pop(0))
             try:
-                said = self._act(line)
-                self._compare(said, expected)
+                self._compare(self._act(line), expected)
             except TranscriptError as error:
-                raise TranscriptError(f"{scene.title}, line {number}: {line}\n  {error}") from None
+                raise TranscriptError(f"{scene.title}, line {number}: {line.strip()}\n  {error}") from None
         return self.stage
 
-    def _act(self, line: str) -> list[str]:
+    # -- doing what a line says
+
+    def _act(self, line: str) -> Sequence[Decision]:
         head, arrow, outcome = line.partition("->")
-        words = shlex.split(head)
-        if words[0] == "wait":
-            return [said for decision in self.stage.wait(float(words[1])) for said in self._said(decision)]
-        address = self._address(words[0])
-        if words[1] == "is":
-            self._expect_state(address, words[2])
-            return []
-        if not arrow:
-            raise TranscriptError("a command needs `-> STATE`, `-> refused REASON` or `-> ignored`")
-        decision = self._send(address, words[1:])
-        self._expect_outcome(address, decision, outcome.split())
-        return self._said(decision)
-
-    def _send(self, address: Address, words: Sequence[str]) -> Decision:
-        if words[0] == "same":
-            if self._last is None:
-                raise TranscriptError("there is no command to send again")
-            address, command, command_id = self._last
-        else:
-            command = self._command(words)
-            command_id = f"said-{len(self.stage.fired)}-{self.stage.now}-{id(command)}"
-        self._last = (address, command, command_id)
-        return self.stage.send(address, command, command_id=command_id)
-
-    def _command(self, words: Sequence[str]) -> Command:
-        kind = self._commands.get(words[0])
-        if kind is None:
-            raise TranscriptError(f"no table knows the command {words[0]}")
-        hints = typing.get_type_hints(kind)
-        fields = {}
-        for word in words[1:]:
-            name, _, value = word.partition("=")
-            if name not in hints:
-                raise TranscriptError(f"{words[0]} has no field {name}")
-            fields[name] = _build(hints[name], self._known(value))
-        return kind(**fields)
-
-    def _expect_outcome(self, address: Address, decision: Decision, expected: Sequence[str]) -> None:
-        match [*expected]:
-            case ["refused", reason]:
-                found = f"{decision.outcome} {decision.reason}"
-                if found != f"refused {reason}":
-                    raise TranscriptError(f"it was {found}")
-            case ["ignored"] | ["deferred"]:
-                if decision.outcome != expected[0]:
-                    raise TranscriptError(f"it was {decision.outcome} {decision.reason}")
-            case [state]:
-                if decision.outcome is Outcome.REFUSED:
-                    raise TranscriptError(f"it was refused: {decision.reason}")
-                self._expect_state(address, state)
+        match shlex.split(head):
+            case ["wait", seconds] if not arrow:
+                return self.stage.wait(_number(seconds))
+            case [machine, "is", state, *fields] if not arrow:
+                self._expect_state(self._address(machine), state, fields)
+                return ()
+            case ["same"] if arrow and self._last is not None:
+                address, command, command_id = self._last
+            case [machine, name, *fields] if arrow:
+                address = self._address(machine)
+                command = self._command(address, name, fields)
+                self._sent += 1
+                command_id = f"said-{self._sent}"
             case _:
-                raise TranscriptError("one state, `refused REASON`, `ignored` or `deferred`")
-
-    def _expect_state(self, address: Address, name: str) -> None:
-        found = self.stage.snapshot(address).state.name
-        if found != name:
-            raise TranscriptError(f"{address} is {found}")
-
-    def _said(self, decision: Decision) -> list[str]:
-        said = [
-            _line(f"{record.member.kind.rpartition('.')[2]}:{record.member.key}", record.event)
-            for change in decision.changes.values()
-            for record in change.records
-        ]
-        return [*said, *(_effect_line(performance) for performance in decision.performances)]
-
-    def _compare(self, said: list[str], expected: Sequence[tuple[int, str]]) -> None:
-        for place, (number, line) in enumerate(expected):
-            if place >= len(said):
-                raise TranscriptError(f"line {number} was not said: {line.strip()}")
-            if not self._matches(line.strip(), said[place]):
                 raise TranscriptError(
-                    f"line {number} says\n    {line.strip()}\n  and it was\n    {said[place]}"
+                    "neither `MACHINE COMMAND -> OUTCOME` nor `wait SECONDS` nor `X is STATE`"
                 )
-        if len(said) > len(expected):
-            more = "\n    ".join(said[len(expected) :])
-            raise TranscriptError(f"unsaid output:\n    {more}")
-
-    def _matches(self, expected: str, said: str) -> bool:
-        wanted, found = shlex.split(expected), shlex.split(said)
-        head = [word for word in wanted if "=" not in word]
-        if [self._known(word, bind_to=found) for word in head] != found[: len(head)]:
-            return False
-        fields = dict(word.split("=", 1) for word in found[len(head) :] if "=" in word)
-        for word in wanted:
-            if "=" in word:
-                name, value = word.split("=", 1)
-                if name not in fields:
-                    return False
-                if value.startswith("$") and value not in self._names:
-                    self._names[value] = fields[name]
-                if self._names.get(value, value) != fields[name]:
-                    return False
-        return True
-
-    def _known(self, word: str, bind_to: Sequence[str] = ()) -> str:
-        for name in sorted(self._names, key=len, reverse=True):
-            word = word.replace(name, self._names[name])
-        if "$" in word and bind_to and ":" in word:
-            prefix, _, name = word.partition("$")
-            met = next((one for one in bind_to if one.startswith(prefix)), None)
-            if met is not None:
-                self._names[f"${name}"] = met[len(prefix) :]
-                return met
-        return word
+        self._last = (address, command, command_id)
+        decision = self.stage.send(address, command, command_id=command_id)
+        self._expect_outcome(address, decision, outcome.split())
+        return (decision,)
 
     def _address(self, word: str) -> Address:
-        kind, _, key = self._known(word).partition(":")
-        if kind not in self._kinds:
-            raise TranscriptError(f"there is no kind {kind}")
+        kind, _, key = self._filled(word).partition(":")
+        if kind not in self._kinds or not key:
+            raise TranscriptError(f"there is no machine {word}")
         return Address(self._kinds[kind], key)
 
+    def _command(self, address: Address, name: str, words: Sequence[str]) -> Command:
+        commands = self.stage.family.kinds[address.kind].table.commands
+        cls = next((one for one in commands if one.__name__ == name), None)
+        if cls is None:
+            raise TranscriptError(f"the table of {address.kind} knows no command {name}")
+        command: Command = _made(cls, {key: self._filled(word) for key, word in _pairs(words).items()})
+        return command
 
-def _effect_line(performance: Performance) -> str:
-    effect = performance.effect
-    if isinstance(effect, Reply):
-        return _line("! Reply", effect.message)
-    if isinstance(effect, Send):
-        addressee = " ".join(
-            f"{name}={value}"
-            for name, value in (("to", effect.to), ("only", effect.only), ("skip", effect.skip))
-            if value is not None
+    def _filled(self, word: str) -> str:
+        """`word` with what its names stand for."""
+        for name in _NAME.findall(word):
+            if name not in self._names:
+                raise TranscriptError(f"${name} has met nothing yet")
+        return _NAME.sub(lambda met: self._names[met[1]], word)
+
+    # -- comparing
+
+    def _expect_outcome(self, address: Address, decision: Decision, expected: Sequence[str]) -> None:
+        found = (
+            DUPLICATE
+            if decision.reason == DUPLICATE
+            else f"{decision.outcome} {decision.reason}"
+            if decision.outcome is Outcome.REFUSED
+            else decision.outcome.value
         )
-        return f"{_line('! Send', effect.message)} {addressee}"
-    return _line("!", effect)
+        if found == Outcome.MOVED and len(expected) == 1 and expected[0].isupper():
+            self._expect_state(address, expected[0], ())
+        elif found != " ".join(expected):
+            raise TranscriptError(f"it was {found}")
+
+    def _expect_state(self, address: Address, state: str, fields: Sequence[str]) -> None:
+        snapshot = self.stage.snapshot(address)
+        found = _said((str(address), "is", snapshot.state.name), snapshot.data)
+        expected = _Said((found.words[0], "is", state), _pairs(fields))
+        if not self._matches(expected, found):
+            raise TranscriptError(str(found))
+
+    def _compare(self, decisions: Sequence[Decision], lines: Sequence[tuple[int, str]]) -> None:
+        expected = [(number, _parsed(line)) for number, line in lines]
+        events = [one for one in expected if one[1].words[0] != "!"]
+        if events:
+            self._compare_each([said for one in decisions for said in _events_of(one)], events)
+        effects = [one for one in expected if one[1].words[0] == "!"]
+        self._compare_each([_effect(said) for one in decisions for said in one.performances], effects)
+
+    def _compare_each(self, said: Sequence[_Said], expected: Sequence[tuple[int, _Said]]) -> None:
+        for place, (number, wanted) in enumerate(expected):
+            if place >= len(said):
+                raise TranscriptError(f"line {number} was not said: {wanted}")
+            if not self._matches(wanted, said[place]):
+                raise TranscriptError(f"line {number} says\n    {wanted}\n  and it was\n    {said[place]}")
+        if len(said) > len(expected):
+            more = "\n    ".join(str(one) for one in said[len(expected) :])
+            raise TranscriptError(f"unsaid output:\n    {more}")
+
+    def _matches(self, wanted: _Said, found: _Said) -> bool:
+        if len(wanted.words) != len(found.words) or not wanted.fields.keys() <= found.fields.keys():
+            return False
+        words = [*zip(wanted.words, found.words, strict=True)]
+        words += [(word, found.fields[name]) for name, word in wanted.fields.items()]
+        before = dict(self._names)
+        if all(self._meets(word, met) for word, met in words):
+            return True
+        self._names = before
+        return False
+
+    def _meets(self, word: str, met: str) -> bool:
+        """Whether `word` is `met`, once its new names stand for what makes it so."""
+        new: list[str] = []
+        pattern = ""
+        for place, part in enumerate(_NAME.split(word)):
+            if place % 2 and part not in self._names and part not in new:
+                new.append(part)
+                pattern += f"(?P<{part}>.+)"
+            elif place % 2 and part in new:
+                pattern += f"(?P={part})"
+            else:
+                pattern += re.escape(self._names[part] if place % 2 else part)
+        found = re.fullmatch(pattern, met)
+        if found is not None:
+            self._names |= found.groupdict()
+        return found is not None
 
 
-def _line(head: str, said: Any) -> str:
-    fields = " ".join(f"{name}={shlex.quote(value)}" for name, value in _fields(said))
-    return f"{head} {type(said).__name__} {fields}".rstrip()
+_NAME = re.compile(r"\$([a-z]\w*)")
+
+
+# -- reading
+
+
+def _parsed(line: str) -> _Said:
+    words = shlex.split(line)
+    head = next((place for place, word in enumerate(words) if "=" in word), len(words))
+    return _Said(tuple(words[:head]), _pairs(words[head:]))
+
+
+def _pairs(words: Sequence[str]) -> dict[str, str]:
+    for word in words:
+        if "=" not in word:
+            raise TranscriptError(f"{word!r} is not `field=value`")
+    return dict(word.split("=", 1) for word in words)
+
+
+def _made(cls: type[Any], fields: Mapping[str, str]) -> Any:
+    hints = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for name in dict.fromkeys(key.partition(".")[0] for key in fields):
+        if name not in hints or name == "stamp":
+            raise TranscriptError(f"{cls.__name__} has no field {name}")
+        inner = {key.partition(".")[2]: word for key, word in fields.items() if key.startswith(f"{name}.")}
+        values[name] = _made(_plain(hints[name]), inner) if inner else _value(hints[name], fields[name])
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise TranscriptError(f"{cls.__name__} cannot be made: {error}") from None
+
+
+def _value(hint: Any, word: str) -> Any:
+    if word == "None" and type(None) in typing.get_args(hint):
+        return None
+    hint = _plain(hint)
+    if typing.get_origin(hint) is tuple:
+        return tuple(_value(typing.get_args(hint)[0], one) for one in word.split(",") if one)
+    if attrs.has(hint):
+        return _made(hint, {attrs.fields(hint)[0].name: word})
+    try:
+        if hint is bool:
+            return {"True": True, "False": False}[word]
+        return hint[word] if issubclass(hint, Enum) else hint(word)
+    except (KeyError, ValueError, TypeError):
+        raise TranscriptError(f"{word!r} is no {getattr(hint, '__name__', hint)}") from None
+
+
+def _plain(hint: Any) -> Any:
+    """The first of a union that is not None."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next(one for one in typing.get_args(hint) if one is not type(None))
+    return hint
+
+
+def _number(word: str) -> float:
+    number: float = _value(float, word)
+    return number
+
+
+# -- saying
+
+
+def _events_of(decision: Decision) -> Iterator[_Said]:
+    for change in decision.changes.values():
+        for record in change.records:
+            member = f"{record.member.kind.rpartition('.')[2]}:{record.member.key}"
+            yield _said((member, type(record.event).__name__), record.event)
+
+
+def _effect(performance: Performance) -> _Said:
+    effect = performance.effect
+    name = type(effect).__name__
+    if isinstance(effect, Reply):
+        return _said(("!", name, type(effect.message).__name__), effect.message)
+    if isinstance(effect, Send):
+        told = _said(("!", name, type(effect.message).__name__), effect.message)
+        addressee = {"to": effect.to, "only": _word(effect.only), "skip": _word(effect.skip)}
+        return _Said(told.words, {**told.fields, **addressee})
+    return _said(("!", name), effect)
+
+
+def _said(words: tuple[str, ...], said: Any) -> _Said:
+    return _Said(words, dict(_fields(said)))
 
 
 def _fields(said: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -306,27 +343,19 @@ def _fields(said: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         value = getattr(said, field.name)
         if field.name == "stamp":
             continue
+        yield f"{prefix}{field.name}", _word(value)
         if attrs.has(type(value)):
             yield from _fields(value, f"{prefix}{field.name}.")
-        else:
-            yield f"{prefix}{field.name}", _word(value)
 
 
 def _word(value: Any) -> str:
+    """A value as it is written in a transcript; an object is named by its first field."""
+    if value is None:
+        return ""
     if isinstance(value, Enum):
         return value.name
-    if isinstance(value, tuple):
-        return ",".join(_word(getattr(one, "id", one)) for one in value)
+    if isinstance(value, tuple | list):
+        return ",".join(_word(one) for one in value)
+    if attrs.has(type(value)):
+        return _word(getattr(value, attrs.fields(type(value))[0].name))
     return str(value)
-
-
-def _build(hint: Any, word: str) -> Any:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        hint = next(one for one in typing.get_args(hint) if one is not type(None))
-    if hint is bool:
-        return word == "True"
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint[word]
-    if attrs.has(hint):
-        return hint(id=word)
-    return hint(word)

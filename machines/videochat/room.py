@@ -177,6 +177,7 @@ def admit(room: v.Room, command: v.AdmitUser) -> Said:
 
 def merge(room: v.Room, command: v.MergeUser) -> Said:
     caller, admitted = command.caller, _merging(room, command)
+    is_new = _seat(room, caller.user) is None
     closed = v.CloseRing(
         request_id=command.request_id,
         state=v.RingState.MERGED,
@@ -187,7 +188,7 @@ def merge(room: v.Room, command: v.MergeUser) -> Said:
         _take_seat(room, caller.user),
         Tell(Address(v.LINE, caller.user), closed),
         *_stop_asking(room, caller.user),
-        *_notices(room, "userInvitedToVideochat", caller.card, skip=command.by),
+        *(_notices(room, "userInvitedToVideochat", caller.card, skip=command.by) if is_new else ()),
     )
 
 
