@@ -10,8 +10,7 @@ from engine.app.api import Api
 @cache
 def installed_apis() -> tuple[Api, ...]:
     """All APIs in the order of their names; a new folder is found without being named anywhere."""
-    import machines
-
+    machines = importlib.import_module("machines")  # by name: the layers above are not known here
     found = [
         importlib.import_module(f"machines.{module.name}.api").API
         for module in pkgutil.iter_modules(machines.__path__)

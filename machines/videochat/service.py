@@ -21,7 +21,7 @@ from machines.videochat.session import Session
 from machines.videochat.settings import VideochatSettings
 
 AUTHENTICATION_SWEEP_SECONDS = 1.0
-UID_BITS = 31
+UID_MAX = 0x7FFF_FFFF
 """`uid` is a positive number that every engine takes."""
 
 log = structlog.get_logger("switchhook.videochat")
@@ -158,7 +158,7 @@ class VideochatService:
 def uid_of(granted: v.SeatGranted) -> int:
     """A number for this user in this videochat: the same each time, never 0."""
     digest = hashlib.blake2b(f"{granted.room.videochat_id}/{granted.user}".encode(), digest_size=8).digest()
-    return (int.from_bytes(digest) % (2**UID_BITS - 1)) + 1
+    return int.from_bytes(digest) % UID_MAX + 1
 
 
 def _parties(data: object) -> list[tuple[str, str]]:

@@ -1,0 +1,1 @@
+"""Servers killed under load, and what must hold afterwards."""
