@@ -1,4 +1,4 @@
-"""A small family for tests of the runtime: a bell that rings, asks a port, and may crash; a board that counts."""
+"""A small family for tests: a bell that rings, asks a port and may crash; a board that counts."""
 
 from enum import StrEnum
 
