@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import apsw
 import attrs
@@ -17,13 +17,19 @@ import trio
 
 from engine.errors import UnavailableError
 
-T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+Rows = list[tuple[Any, ...]]
 
 CACHE_SECONDS = 5.0
 """How long a change made by another process may go unnoticed."""
 
 CACHE_MAX = 10_000
 BUSY_SECONDS = 5.0
+"""How long another process may keep us from the file."""
+
+TOKEN_BYTES = 32
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +71,7 @@ class UserDirectory(Protocol):
         """Add the user, or change him."""
 
     async def add_token(self, user_id: str) -> str:
-        """A new token for the user, told once.
+        """A new token for the user, told once; older ones stay valid.
 
         Raises:
             KeyError: there is no such user.
@@ -81,9 +87,14 @@ class MemoryUsers:
 
     async def by_token(self, token: str) -> User | None:
         """Whose token this is."""
-        return self._users.get(self._tokens.get(_digest(token), ""))
+        user_id = self._tokens.get(_digest(token))
+        return None if user_id is None else self._users.get(user_id)
 
     async def get(self, user_id: str) -> User | None:
+        """The user with this id."""
+        return self._users.get(user_id)
+
+    def get_cached(self, user_id: str) -> User | None:
         """The user with this id."""
         return self._users.get(user_id)
 
@@ -92,16 +103,35 @@ class MemoryUsers:
         self._users[user.id] = user
 
     async def add_token(self, user_id: str) -> str:
-        """A new token for the user.
+        """A new token for the user; older ones stay valid.
 
         Raises:
             KeyError: there is no such user.
         """
         if user_id not in self._users:
             raise KeyError(user_id)
-        token = secrets.token_urlsafe(32)
+        token = secrets.token_urlsafe(TOKEN_BYTES)
         self._tokens[_digest(token)] = user_id
         return token
+
+    async def revoke_tokens(self, user_id: str) -> int:
+        """Make all tokens of the user invalid, and say how many there were."""
+        revoked = [digest for digest, owner in self._tokens.items() if owner == user_id]
+        for digest in revoked:
+            del self._tokens[digest]
+        return len(revoked)
+
+    async def remove(self, user_id: str) -> bool:
+        """Remove the user and his tokens; False when there was none."""
+        await self.revoke_tokens(user_id)
+        return self._users.pop(user_id, None) is not None
+
+    async def all(self) -> list[User]:
+        """Every user in the order of ids."""
+        return [self._users[user_id] for user_id in sorted(self._users)]
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 _TABLES = """
@@ -113,44 +143,55 @@ CREATE INDEX IF NOT EXISTS user_tokens_user ON user_tokens(user);
 
 
 class SqliteUsers:
-    """Users in tables of their own, in the journal's file; several processes may use it at once."""
+    """Users in tables of their own, in the journal's file; several processes may use it at once.
 
-    def __init__(self, path: str | Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+    What another process changes is noticed after five seconds at most, also that a token was revoked; what
+    it adds, at once. Every call may raise UnavailableError when the file cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        busy_seconds: float = BUSY_SECONDS,
+    ) -> None:
         self._path = Path(path)
-        self._clock = clock
+        self._busy_seconds = busy_seconds
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None
-        self._cache: OrderedDict[str, tuple[float, User | None]] = OrderedDict()
+        self._users: _Cache[str, User] = _Cache(clock)
+        self._tokens: _Cache[bytes, str] = _Cache(clock)
+        # Counts our own changes: what was read before one and arrives after it is not kept.
+        self._changes = 0
 
     async def by_token(self, token: str) -> User | None:
-        """Whose token this is; read anew each time, so that a removed one is dead at once."""
-        rows = await self._run(
-            "SELECT u.data FROM user_tokens t JOIN users u ON u.id = t.user WHERE t.digest = ?",
-            (_digest(token),),
-        )
-        return _user(rows[0][0]) if rows else None
+        """Whose token this is."""
+        digest = _digest(token)
+        owner = self._tokens.get(digest)
+        user = None if owner is None else self._users.get(owner)
+        if user is not None:
+            return user
+        statement = "SELECT u.data FROM user_tokens t JOIN users u ON u.id = t.user WHERE t.digest = ?"
+        return await self._read(statement, digest, token=digest)
 
     async def get(self, user_id: str) -> User | None:
         """The user with this id, as he was at most five seconds ago."""
-        cached = self._cache.get(user_id)
-        if cached is not None and self._clock() - cached[0] < CACHE_SECONDS:
-            return cached[1]
-        rows = await self._run("SELECT data FROM users WHERE id = ?", (user_id,))
-        user = _user(rows[0][0]) if rows else None
-        self._cache[user_id] = (self._clock(), user)
-        self._cache.move_to_end(user_id)
-        if len(self._cache) > CACHE_MAX:
-            self._cache.popitem(last=False)
-        return user
+        user = self._users.get(user_id)
+        if user is not None:
+            return user
+        return await self._read("SELECT data FROM users WHERE id = ?", user_id)
+
+    def get_cached(self, user_id: str) -> User | None:
+        """The user with this id, if he was asked for in the last five seconds; without waiting."""
+        return self._users.get(user_id)
 
     async def set(self, user: User) -> None:
         """Add the user, or change him."""
-        data = msgspec.json.encode(user)
-        await self._run(
+        await self._change(
             "INSERT INTO users VALUES(?, ?) ON CONFLICT(id) DO UPDATE SET data = excluded.data",
-            (user.id, data),
+            (user.id, msgspec.json.encode(user)),
         )
-        self._cache.pop(user.id, None)
 
     async def add_token(self, user_id: str) -> str:
         """A new token for the user; older ones stay valid.
@@ -158,7 +199,7 @@ class SqliteUsers:
         Raises:
             KeyError: there is no such user.
         """
-        token = secrets.token_urlsafe(32)
+        token = secrets.token_urlsafe(TOKEN_BYTES)
         rows = await self._run(
             "INSERT INTO user_tokens SELECT ?, id, unixepoch('subsec') FROM users WHERE id = ? RETURNING 1",
             (_digest(token), user_id),
@@ -167,40 +208,105 @@ class SqliteUsers:
             raise KeyError(user_id)
         return token
 
+    async def revoke_tokens(self, user_id: str) -> int:
+        """Make all tokens of the user invalid, and say how many there were."""
+        statement = "DELETE FROM user_tokens WHERE user = ? RETURNING 1"
+        return len(await self._change(statement, (user_id,)))
+
     async def remove(self, user_id: str) -> bool:
         """Remove the user and his tokens; False when there was none."""
-        await self._run("DELETE FROM user_tokens WHERE user = ?", (user_id,))
-        rows = await self._run("DELETE FROM users WHERE id = ? RETURNING 1", (user_id,))
-        self._cache.pop(user_id, None)
-        return bool(rows)
+        # Tokens first: if the second statement is never reached, a user without tokens is left.
+        await self.revoke_tokens(user_id)
+        return bool(await self._change("DELETE FROM users WHERE id = ? RETURNING 1", (user_id,)))
 
     async def all(self) -> list[User]:
         """Every user in the order of ids."""
-        return [_user(row[0]) for row in await self._run("SELECT data FROM users ORDER BY id", ())]
+        return [self._user(row[0]) for row in await self._run("SELECT data FROM users ORDER BY id", ())]
 
-    async def _run(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    def close(self) -> None:
+        """Let go of the file; a later call opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    async def _read(self, statement: str, value: str | bytes, token: bytes | None = None) -> User | None:
+        changes = self._changes
+        rows = await self._run(statement, (value,))
+        if not rows:
+            return None
+        user = self._user(rows[0][0])
+        if changes == self._changes:
+            self._users.put(user.id, user)
+            if token is not None:
+                self._tokens.put(token, user.id)
+        return user
+
+    async def _change(self, statement: str, values: tuple[Any, ...]) -> Rows:
+        try:
+            return await self._run(statement, values)
+        finally:
+            self._changes += 1
+            self._users.clear()
+            self._tokens.clear()
+
+    async def _run(self, statement: str, values: tuple[Any, ...]) -> Rows:
         return await trio.to_thread.run_sync(partial(self._execute, statement, values))
 
-    def _execute(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    def _execute(self, statement: str, values: tuple[Any, ...]) -> Rows:
         with self._lock:
             try:
                 if self._connection is None:
                     self._connection = self._open()
                 return list(self._connection.execute(statement, values))
+            except UnicodeEncodeError:
+                # An id from outside with a lone surrogate: nobody has it, because `set` cannot encode it.
+                return []
             except apsw.Error as error:
                 raise UnavailableError(f"users in {self._path}: {error}") from error
 
     def _open(self) -> apsw.Connection:
         connection = apsw.Connection(str(self._path))
-        connection.set_busy_timeout(round(BUSY_SECONDS * 1000))
-        connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
-        connection.execute(_TABLES)
+        try:
+            connection.set_busy_timeout(round(self._busy_seconds * 1000))
+            connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
+            connection.execute(_TABLES)
+        except apsw.Error:
+            connection.close()
+            raise
         return connection
+
+    def _user(self, data: bytes) -> User:
+        try:
+            return msgspec.json.decode(data, type=User)
+        except msgspec.DecodeError as error:
+            raise UnavailableError(f"users in {self._path}: a row is damaged") from error
+
+
+class _Cache(Generic[K, V]):
+    """The values last used, each for a few seconds. Misses are not kept: what is added is found at once."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._kept: OrderedDict[K, tuple[float, V]] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        kept = self._kept.get(key)
+        if kept is None or self._clock() >= kept[0]:
+            return None
+        self._kept.move_to_end(key)
+        return kept[1]
+
+    def put(self, key: K, value: V) -> None:
+        self._kept[key] = (self._clock() + CACHE_SECONDS, value)
+        self._kept.move_to_end(key)
+        if len(self._kept) > CACHE_MAX:
+            self._kept.popitem(last=False)
+
+    def clear(self) -> None:
+        self._kept.clear()
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
-
-
-def _user(data: bytes) -> User:
-    return msgspec.json.decode(data, type=User)
+    # Tokens come from outside: a lone surrogate must be a wrong token, not an exception.
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
