@@ -20,14 +20,18 @@ from engine.codec.faults import faults_of
 from engine.codec.readers import REFUSALS, Reader, Readers, freeze
 from engine.codec.writers import Writer, Writers
 from engine.errors import CodecError
-from engine.machine.family import Record
-from engine.machine.step import Snapshot, Timer
+from engine.machine.family import Record, TimerMoved
+from engine.machine.step import CommandDeferred, Snapshot, Timer
+from engine.machine.table import Crash
 from engine.vocabulary import Address, Command, Event
 
 __all__ = ["Record", "RecordCodec", "StreamSnapshot", "Upcaster", "tag_of"]
 
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 """Makes the fields of one schema number into those of the next; may change its argument."""
+
+ENGINE_WORDS = (Crash, CommandDeferred, TimerMoved)
+"""What the engine itself journals, whatever the API."""
 
 SNAPSHOT_FORMAT = 1
 FAULTS_SHOWN_MAX = 5
@@ -123,7 +127,7 @@ class RecordCodec:
         self._writers = Writers(_DIALECT, dict.fromkeys((Command, Event), self._tagged))
         self._readers = Readers(_DIALECT, detailed=False, special=read_special)
         self._detailed = Readers(_DIALECT, detailed=True, special=read_special)
-        for cls in dict.fromkeys(classes):
+        for cls in dict.fromkeys((*ENGINE_WORDS, *classes)):
             self._register(cls)
 
     def tag_of(self, cls: type) -> str:

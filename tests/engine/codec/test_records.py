@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.codec.records import Record, RecordCodec, StreamSnapshot, tag_of
+from engine.codec.records import ENGINE_WORDS, Record, RecordCodec, StreamSnapshot, tag_of
 from engine.errors import CodecError
 from engine.machine.step import CommandDeferred, Snapshot, Timer
 from engine.vocabulary import Address, Command, Event, Stamp
@@ -116,6 +116,14 @@ def test_tags_are_the_folder_and_the_class() -> None:
     assert CODEC.tag_of(Rang) == "codec.Rang"
     assert CODEC.tag_of(CommandDeferred) == "engine.CommandDeferred"
     assert tag_of(attrs.make_class("Loose", {})) == "codec.Loose"
+
+
+def test_the_engines_own_words_need_no_registration() -> None:
+    assert [RecordCodec([]).tag_of(word) for word in ENGINE_WORDS] == [
+        "engine.Crash",
+        "engine.CommandDeferred",
+        "engine.TimerMoved",
+    ]
 
 
 def test_a_class_of_a_package_itself_has_the_package_in_its_tag(monkeypatch: pytest.MonkeyPatch) -> None:
