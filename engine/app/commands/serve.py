@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import ssl
 import sys
@@ -40,6 +41,7 @@ def run(
         EngineError: the journal or a port cannot be had.
     """
     configure_logs()
+    _raise_file_limit()
     configuration = load_configuration(config) if config is not None else Configuration()
     ssl_context = _tls(tls_cert, tls_key)
     try:
@@ -104,6 +106,12 @@ async def _create_users(engine: Engine, printed: dict[str, Any]) -> None:
         for user in made_up.users:
             await engine.users.set(User(id=user, first_name=user.capitalize()))
             printed[api.name].setdefault("users", {})[user] = await engine.users.add_token(user)
+
+
+def _raise_file_limit() -> None:
+    """Each socket is a file; the soft limit is often 1024, and the hard one is what the host allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
