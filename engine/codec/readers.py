@@ -33,6 +33,9 @@ from engine.errors import CodecError, RemoteProtocolError
 Reader: TypeAlias = Callable[[Any, Any], Any]
 """Takes the plain value and, unused, the type: cattrs calls it so."""
 
+ARRAYS = (list, tuple)
+"""JSON gives lists. A field of type Any keeps them as tuples, and is read again once its class is known."""
+
 REFUSALS = (UnfitError, CattrsError, LookupError, TypeError, ValueError, RecursionError, RemoteProtocolError)
 """What a reader that is not detailed may raise; TypeError and ValueError come from validators of a class."""
 
@@ -136,7 +139,7 @@ class Readers:
         readers = [self.reader(kind) for kind in inner]
 
         def read(value: Any, _: Any) -> Any:
-            if type(value) is not list:
+            if type(value) not in ARRAYS:
                 raise wants((list,), value)
             if len(value) != len(readers):
                 raise UnfitError(f"wants {len(readers)} items, got {len(value)}")
@@ -146,7 +149,7 @@ class Readers:
 
     def _array(self, read_item: Reader, make: Callable[[Iterable[Any]], Any]) -> Reader:
         def read(value: Any, _: Any) -> Any:
-            if type(value) is not list:
+            if type(value) not in ARRAYS:
                 raise wants((list,), value)
             if not self._detailed:
                 return make([read_item(item, None) for item in value])
@@ -194,7 +197,7 @@ class Readers:
             readers.setdefault(int, readers[float])
 
         def read(value: Any, _: Any) -> Any:
-            reader = readers.get(type(value))
+            reader = readers.get(list if type(value) is tuple else type(value))
             if reader is None:
                 raise wants(readers, value)
             return reader(value, None)

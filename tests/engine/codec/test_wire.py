@@ -105,3 +105,10 @@ def test_fields_nobody_knows_are_ignored(person: Person) -> None:
 def test_enums_and_scalars_may_be_asked_for_alone() -> None:
     assert WIRE.decode('"videochat"', Mode) is Mode.VIDEOCHAT
     assert WIRE.decode("[1,2]", tuple[int, ...]) == (1, 2)
+
+
+@calm
+@given(everythings)
+def test_what_a_field_of_no_type_kept_is_read_again_as_what_it_is(thing: Everything) -> None:
+    kept = WIRE.decode_value(WIRE.to_value(thing), Any)
+    assert WIRE.decode_value(kept, Everything) == thing
