@@ -49,8 +49,8 @@ class SocketStatistics:
 class Socket:
     """One accepted WebSocket, as the application sees it.
 
-    Frames are parsed by `websockets` sans-IO, which costs 2.3 us a message and 1.4 KB a socket; its frame
-    parser alone (`websockets.frames`) saves neither.
+    Frames are parsed by `websockets` sans-IO, whole protocol and all: 2.3 us a message and 1.4 KB a socket.
+    Its frame parser alone takes 2.2 us, and would leave fragments, closing and failing to us.
     """
 
     __slots__ = (
