@@ -227,7 +227,7 @@ def freeze(value: Any, _: Any = None) -> Any:
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return value
-    if kind is list:
+    if kind in ARRAYS:
         return tuple([freeze(item) for item in value])
     if kind is dict:
         return {key: freeze(item) for key, item in value.items()}
