@@ -58,7 +58,11 @@ class Followers:
         """Deliver everything announced behind version `since`, then what comes, until `leave`."""
         follower = Follower(stream, since, deliver)
         self._by_stream.setdefault(stream, set()).add(follower)
-        self._nursery.start_soon(self._catch_up, follower)
+        state = self._dispatcher.peek(stream)
+        if state is not None and state.version <= since:
+            follower.live = True
+        else:
+            self._nursery.start_soon(self._catch_up, follower)
         return follower
 
     def leave(self, follower: Follower) -> None:

@@ -6,17 +6,18 @@ from contextlib import asynccontextmanager
 
 import structlog
 import trio
-from engine.app.users import User
-from engine.media.access.issuers import development_issuer, issuer_of
-from engine.media.access.port import Access, AccessIssuer, Seat
 
 from engine.app.api import Host
+from engine.app.users import User
 from engine.errors import MediaError
+from engine.media.access.issuers import development_issuer, issuer_of
+from engine.media.access.port import Access, AccessIssuer, Seat
 from engine.transport.application import Request, Response, SocketApp
 from engine.transport.sockets import Socket
 from engine.vocabulary import Address
 from machines.videochat import vocabulary as v
 from machines.videochat import wire
+from machines.videochat.kept import KeptAnswers
 from machines.videochat.session import Session
 from machines.videochat.settings import VideochatSettings
 
@@ -36,6 +37,7 @@ class VideochatService:
         self.runtime = host.runtime
         self.frames = wire.Frames(host.codec)
         self.issuer = _issuer(self.settings)
+        self.kept = KeptAnswers(host.clock)
         self._sessions: dict[str, dict[str, Session]] = {}
         self._strangers: dict[Session, float] = {}
         """Sockets that have not authenticated, with the time at which they must have."""
@@ -82,8 +84,12 @@ class VideochatService:
         devices[session.device] = session
         if older is not None:
             older.replaced()
-        returned = v.ReturnDevice(device=session.device)
-        self.runtime.tell(Address(v.LINE, session.user.id), returned)
+
+    def returned(self, session: Session, line: v.Line) -> None:
+        """A session has read its line: what was waiting for the device goes on."""
+        if line.rings or line.seats:
+            returned = v.ReturnDevice(device=session.device)
+            self.runtime.tell(Address(v.LINE, session.user.id), returned)
 
     def left(self, session: Session) -> None:
         """A session's socket has closed; one that was replaced has left before."""

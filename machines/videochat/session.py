@@ -2,12 +2,11 @@
 
 import hashlib
 import secrets
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import attrs
 import msgspec
 import structlog
 
@@ -26,15 +25,10 @@ from machines.videochat.replay import missed_without_cursor
 
 if TYPE_CHECKING:
     from engine.app.users import User
-
     from machines.videochat.service import VideochatService
 
 INBOX_MAX = 64
 """Frames that wait for the one in hand; then the socket is not read until half of them are done."""
-
-KEPT_MAX = 64
-KEPT_SECONDS = 300.0
-"""Answers kept for a device: a request sent again by its `event.id` is answered and not done again."""
 
 TAKEN_OVER = 4409
 """Close code of a socket whose device has opened another one."""
@@ -45,30 +39,6 @@ TURNED_AWAY = 1008
 log = structlog.get_logger("switchhook.videochat")
 
 Prepared: TypeAlias = tuple[Address, Command]
-
-
-@attrs.define(eq=False)
-class _Kept:
-    """One request of a device and, once there is one, its answer."""
-
-    body: bytes
-    at: float
-    answer: str | None = attrs.field(default=None, repr=False)
-
-
-class Kept:
-    """The last answers of one device; it outlives the sockets of the device."""
-
-    def __init__(self) -> None:
-        self.by_id: OrderedDict[str, _Kept] = OrderedDict()
-
-    def forget_old(self, now: float) -> None:
-        """Drop what is too old or too much."""
-        while self.by_id:
-            first = next(iter(self.by_id.values()))
-            if len(self.by_id) <= KEPT_MAX and now - first.at < KEPT_SECONDS:
-                return
-            self.by_id.popitem(last=False)
 
 
 class Session:
@@ -82,7 +52,6 @@ class Session:
         self._gone = False
         self._paused = False
         self._follower: Follower | None = None
-        self._kept = Kept()
         self.authenticated = False
         self.user: User
         self.card: v.UserCard
@@ -158,9 +127,6 @@ class Session:
             return
         self.user, self.card = user, card_of(user)
         self.device = asked.device or secrets.token_hex(8)
-        older = self._service.session_of(user.id, self.device)
-        if older is not None:
-            self._kept = older._kept
         self.authenticated = True
         self._service.joined(self)
         await self._follow(asked.since)
@@ -172,11 +138,10 @@ class Session:
         stream = runtime.family.stream_of(Address(v.LINE, self.user.id))
         try:
             head = (await runtime.read(stream)).version
-            missed = (
-                []
-                if since is not None
-                else await missed_without_cursor(runtime, self.user.id, self.device, head)
-            )
+            missed: list[tuple[int, float, Send]] = []
+            if since is None and head:
+                missed = await missed_without_cursor(runtime, self.user.id, self.device, head)
+            line = (await runtime.snapshot(Address(v.LINE, self.user.id))).data
         except EngineError as error:
             log.error("log_unreadable", reason=str(error))
             self._socket.close(1011)
@@ -190,6 +155,7 @@ class Session:
         for version, at, send in missed:
             self._deliver(version, at, send)
         self._follower = runtime.followers.follow(stream, start, self._deliver)
+        self._service.returned(self, line)
 
     # -- requests
 
@@ -269,12 +235,11 @@ class Session:
         """Answer a request whose `event.id` was used; remember it when it was not."""
         if not frame.event.id:
             return False
-        now = self._service.host.clock()
-        self._kept.forget_old(now)
+        kept = self._service.kept.of(self.user.id, self.device)
         body = _digest(frame)
-        known = self._kept.by_id.get(frame.event.id)
+        known = kept.get(frame.event.id)
         if known is None:
-            self._kept.by_id[frame.event.id] = _Kept(body, now)
+            kept.begin(frame.event.id, body)
             return False
         if known.body != body:
             self._tell(self._frame(frame, error=wire.error_of("event_id_reused")))
@@ -289,13 +254,10 @@ class Session:
         self, frame: wire.Incoming, data: object = None, *, error: wire.WireError = wire.NO_ERROR
     ) -> None:
         text = self._frame(frame, data, error=error)
-        kept = self._kept.by_id.get(frame.event.id) if frame.event.id else None
-        if kept is not None:
-            if error.code in _PASSING:
-                # Trying again is what the client should do, so it must not hear the same answer.
-                del self._kept.by_id[frame.event.id]
-            else:
-                kept.answer = text
+        if frame.event.id:
+            kept = self._service.kept.of(self.user.id, self.device)
+            # Where trying again is what the client should do, it must not hear the same answer.
+            kept.end(frame.event.id, None if error.code in _PASSING else text)
         self._tell(text)
 
     def _frame(

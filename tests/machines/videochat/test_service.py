@@ -389,3 +389,15 @@ def find_service(server: Exchange) -> object:
 
     found = [one for one in gc.get_objects() if isinstance(one, VideochatService)]
     return next(one for one in found if one.runtime is server.engine.runtime)
+
+
+async def test_an_answer_is_kept_while_the_device_is_away() -> None:
+    async with exchange() as server, server.phone("bob") as bob:
+        async with server.phone("ann", "a1") as ann:
+            first = await ann.ask("requestDirectVideochat", {"targetUser": "bob"}, "same")
+        await bob.hear("videochatRequested")
+        async with server.phone("ann", "a1") as ann:
+            assert await ann.ask("requestDirectVideochat", {"targetUser": "bob"}, "same") == first
+            other = await ann.ask("requestDirectVideochat", {"targetUser": "eve"}, "same")
+            assert other["error"]["code"] == 10409
+        await bob.hears_nothing()
