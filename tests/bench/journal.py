@@ -6,7 +6,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import apsw
 import attrs
 import trio
 
@@ -27,12 +29,17 @@ IN_FLIGHT = {1: 0.85, 10: 4.0, 100: 15.0}
 """Appends in flight, and the multiple of bare syncs that is asked."""
 
 
+SLOWER_SECONDS = 0.0008
+"""Added to each sync of the slowed disk, on both sides: a plain server disk syncs in about a millisecond."""
+
+
 def figures() -> Iterator[Figure]:
     """Rates and latencies beside a bare file, then what an event costs in CPU and bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        rounds = trio.run(_rounds, Path(folder))
-    yield from _rates(rounds)
-    yield from _latencies(rounds)
+    for slower, title in ((0.0, ""), (SLOWER_SECONDS, f", syncs slowed by {1000 * SLOWER_SECONDS:g} ms")):
+        with tempfile.TemporaryDirectory() as folder:
+            rounds = trio.run(_rounds, Path(folder), slower)
+        yield from _rates(rounds, title)
+        yield from _latencies(rounds, title)
     with tempfile.TemporaryDirectory() as folder:
         yield from _costs(Path(folder))
 
@@ -47,25 +54,51 @@ class _Round:
     """The bare appends just before those."""
 
 
-async def _rounds(folder: Path) -> Sequence[_Round]:
+class _SlowDisk(apsw.VFS):
+    """A disk whose every sync takes longer; its layer in Python costs a little of its own."""
+
+    def __init__(self, slower: float) -> None:
+        self.slower = slower
+        super().__init__("slowed", "")
+
+    def xOpen(self, name: Any, flags: list[int]) -> "_SlowFile":  # noqa: N802 # SQLite's name
+        return _SlowFile(self.slower, name, flags)
+
+
+class _SlowFile(apsw.VFSFile):
+    def __init__(self, slower: float, name: Any, flags: list[int]) -> None:
+        super().__init__("", name, flags)
+        self._slower = slower
+
+    def xSync(self, flags: int) -> None:  # noqa: N802 # SQLite's name
+        time.sleep(self._slower)
+        super().xSync(flags)
+
+
+async def _rounds(folder: Path, slower: float) -> Sequence[_Round]:
     rounds = []
-    async with SqliteJournal(folder / "calls.db") as journal:
+    disk = _SlowDisk(slower) if slower else None
+    async with SqliteJournal(folder / "calls.db", vfs="slowed" if disk else None) as journal:
         for number in range(ROUNDS):
             spent: dict[int, Sequence[float]] = {}
             beside: dict[int, Sequence[float]] = {}
             for flight in IN_FLIGHT:
-                beside[flight] = _bare_appends(folder / "bare")
+                beside[flight] = _bare_appends(folder / "bare", slower)
                 spent[flight] = await _appends(journal, number, flight)
             rounds.append(_Round([one for bare in beside.values() for one in bare], spent, beside))
+    if disk is not None:
+        disk.unregister()
     return rounds
 
 
-def _bare_appends(path: Path) -> Sequence[float]:
+def _bare_appends(path: Path, slower: float) -> Sequence[float]:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     record, spent = b"x" * RECORD_BYTES, []
     end = time.perf_counter() + SECONDS
     while (before := time.perf_counter()) < end:
         os.write(descriptor, record)
+        if slower:
+            time.sleep(slower)
         os.fdatasync(descriptor)
         spent.append(time.perf_counter() - before)
     os.close(descriptor)
@@ -88,10 +121,10 @@ async def _appends(journal: SqliteJournal, number: int, flight: int) -> Sequence
     return spent
 
 
-def _rates(rounds: Sequence[_Round]) -> Iterator[Figure]:
+def _rates(rounds: Sequence[_Round], title: str) -> Iterator[Figure]:
     bare = statistics.median(len(one.bare) / sum(one.bare) for one in rounds)
     yield Figure(
-        "bare append + fdatasync", bare, "appends/s", 1.0, note=f"{RECORD_BYTES} B, one after another"
+        f"bare append + fdatasync{title}", bare, "appends/s", 1.0, note=f"{RECORD_BYTES} B, one after another"
     )
     for flight, asked in IN_FLIGHT.items():
         rates = [len(one.journal[flight]) / SECONDS for one in rounds]
@@ -100,10 +133,10 @@ def _rates(rounds: Sequence[_Round]) -> Iterator[Figure]:
         ]
         note = f"x bare; rounds {min(ratios):.2f} to {max(ratios):.2f}"
         rate, ratio = statistics.median(rates), statistics.median(ratios)
-        yield Figure(f"appends, {flight} in flight", rate, "events/s", ratio, f">= {asked:g}", note)
+        yield Figure(f"appends, {flight} in flight{title}", rate, "events/s", ratio, f">= {asked:g}", note)
 
 
-def _latencies(rounds: Sequence[_Round]) -> Iterator[Figure]:
+def _latencies(rounds: Sequence[_Round], title: str) -> Iterator[Figure]:
     bare = [one for round_ in rounds for one in round_.bare_beside[1]]
     for flight in IN_FLIGHT:
         spent = [one for round_ in rounds for one in round_.journal[flight]]
@@ -111,7 +144,9 @@ def _latencies(rounds: Sequence[_Round]) -> Iterator[Figure]:
             ours, theirs = _percentile(spent, percent) * 1000, _percentile(bare, percent) * 1000
             ask = "<= 6" if (flight, percent) == (1, 99) else ""
             note = f"x bare p{percent} of {theirs:.3g} ms"
-            yield Figure(f"append p{percent}, {flight} in flight", ours, "ms", ours / theirs, ask, note)
+            yield Figure(
+                f"append p{percent}, {flight} in flight{title}", ours, "ms", ours / theirs, ask, note
+            )
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:
