@@ -78,35 +78,44 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Parse what came."""
-        if self.fault is not None or self.rest is not None:
-            return
-        begun = self.begun
+        while data and self.fault is None and self.rest is None:
+            data = self._parse(data)
+
+    def _parse(self, data: bytes) -> bytes:
+        """What is to be parsed next: nothing, but for an upgrade that we ignore."""
+        begun, end = self.begun, None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgraded(data[upgrade.args[0] :])
+            end = upgrade.args[0]
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, BadRequestError):
                 raise
             self.fault = error.__context__.status
         except httptools.HttpParserError:
             self.fault = 400
-        else:
+        # Not in the clause above: an exception raised while another is handled loses its own context.
+        if end is not None:
+            return self._upgraded(data[end:])
+        if self.fault is None:
             self._count(len(data) if begun == self.begun else 0)
+        return b""
 
-    def _upgraded(self, rest: bytes) -> None:
+    def _upgraded(self, rest: bytes) -> bytes:
         """The parser has stopped behind a head that asks for an upgrade."""
         if self.requests[-1].headers.get("upgrade", "").lower() == "websocket":
             self.rest = rest
-            return
+            return b""
         # Java's client asks for h2c with every request, and its body follows as plain HTTP/1.1: to ignore
         # such a wish, as RFC 9110 section 7.8 lets us, the head is read again without it.
         request = self.requests.pop()
         del request.headers["upgrade"], request.headers["connection"]
-        lines = [f"{request.method} {self._url.decode('ascii')} HTTP/1.1"]
+        version = self._parser.get_http_version()
+        lines = [f"{request.method} {self._url.decode('ascii')} HTTP/{version}"]
         lines += [f"{name}: {value}" for name, value in request.headers.items()]
+        lines += [] if request.keep_alive else ["connection: close"]
         self._parser = httptools.HttpRequestParser(self)
-        self.feed("\r\n".join([*lines, "", ""]).encode("latin-1") + rest)
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + rest
 
     def _count(self, raw_bytes: int) -> None:
         """Bound what callbacks do not see: unfinished names and values, chunk extensions, trailers.

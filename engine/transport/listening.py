@@ -114,6 +114,8 @@ class Listener:
             sock.settimeout(0)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if context is not None:
+                # Of a client that has gone, wrapping would leave a half-made socket behind.
+                sock.getpeername()
                 sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         except OSError:
             # The client has gone already.

@@ -66,7 +66,7 @@ class _OpeningStream(trio.abc.Stream):
         try:
             await self._stream.send_all(data)
         except trio.BrokenResourceError as error:
-            self._check_opened(error)
+            await self._check_opened(error)
             raise
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -76,13 +76,16 @@ class _OpeningStream(trio.abc.Stream):
         try:
             data = await self._stream.receive_some(max_bytes)
         except trio.BrokenResourceError as error:
-            self._check_opened(error)
+            await self._check_opened(error)
             raise
         if not data:
-            self._check_opened(None)
+            await self._check_opened(None)
         return data
 
-    def _check_opened(self, cause: Exception | None) -> None:
+    async def _check_opened(self, cause: Exception | None) -> None:
+        # The reader may have seen the handshake's end in the read before this one, and whoever waits for
+        # it runs only now: what a server says before it hangs up must reach the application.
+        await trio.lowlevel.checkpoint()
         if self.opening:
             raise TransportBrokenError("the server hung up during the opening handshake") from cause
 

@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 import trio
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -77,6 +78,7 @@ async def talk(segments: list[bytes]) -> None:
         assert not run.ended.is_set()
 
 
+@pytest.mark.slow
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -84,6 +86,7 @@ async def talk(segments: list[bytes]) -> None:
 )
 @example([UPGRADE.format(path="/ws").encode() + text_frame("hi") + close_frame(1000)])
 @example([b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 500])
+@example([REQUESTS[6] + REQUESTS[8]])
 @given(conversations())
 def test_any_bytes_harm_only_their_own_connection(segments):
     with capture_logs() as logs:

@@ -88,6 +88,30 @@ def test_a_wish_for_h2c_is_ignored_and_the_body_read():
     assert (second.path, reader.rest) == ("/next", None)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n",
+    ],
+)
+def test_an_ignored_upgrade_does_not_keep_a_connection_that_was_to_end(head):
+    assert not one(head).keep_alive
+
+
+def test_many_ignored_upgrades_may_come_at_once():
+    wish = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    assert len(read(wish * 900).requests) == 900
+
+
+def test_a_fault_behind_an_ignored_upgrade_is_the_clients():
+    reader = read(
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+        "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"
+    )
+    assert (len(reader.requests), reader.fault) == (1, 501)
+
+
 def test_a_client_may_wait_for_permission_to_send_its_body():
     head = "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
     assert read(head).wants_continue

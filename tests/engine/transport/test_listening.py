@@ -74,6 +74,18 @@ async def test_at_its_greatest_number_of_connections_it_lets_clients_wait():
         assert (await third.answer()).status == 200
 
 
+async def test_a_client_that_left_the_backlog_harms_nobody(tls):
+    async with running(connections_max=1, context=tls.server) as run:
+        first = await run.wire(context=tls.client)
+        assert (await first.ask(GET)).status == 200
+        gone, late = await run.wire(), await run.wire(context=tls.client)
+        linger = (1).to_bytes(4, "little") + (0).to_bytes(4, "little")
+        gone.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        gone.stream.socket.close()
+        await first.stream.aclose()
+        assert (await late.ask(GET)).status == 200
+
+
 async def test_without_file_descriptors_it_neither_dies_nor_spins(mock_clock):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with running() as run:

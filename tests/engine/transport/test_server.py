@@ -2,6 +2,7 @@
 
 import gc
 
+import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -134,6 +135,7 @@ async def test_on_close_is_never_called_from_inside_a_send():
     assert app.codes == [1013]
 
 
+@pytest.mark.slow
 async def test_a_thousand_connections_are_swept_in_batches(mock_clock):
     async with running(handshake_seconds=10) as run:
         wires = [await run.wire() for _ in range(600)]

@@ -246,6 +246,7 @@ async def test_a_socket_that_speaks_is_not_pinged(mock_clock):
             assert await wire.hear() == text
 
 
+@pytest.mark.slow
 async def test_a_slow_reader_is_closed_with_1013_and_nobody_waits_for_it():
     async with running(outbox_messages_max=50, outbox_bytes_max=10_000_000) as run:
         slow = await run.socket()
@@ -292,13 +293,17 @@ async def test_an_outbox_is_bounded_in_bytes_as_well():
         assert most <= 1_000_000 + 10
 
 
+@pytest.mark.slow
 async def test_a_peer_that_does_not_read_may_not_ask_for_more():
     async with running() as run:
         wire = await run.socket()
-        text = "x" * 30_000
-        with trio.move_on_after(0.3):
+
+        async def ask_for_ever() -> None:
             while True:
-                await wire.say(text)
+                await wire.say("x" * 30_000)
+
+        run.nursery.start_soon(ask_for_ever)
+        await trio.testing.wait_all_tasks_blocked(0.05)
         (socket,) = run.app.sockets
         assert not run.app.codes
         assert socket.statistics().outbox_bytes < 300_000
@@ -339,6 +344,7 @@ async def test_a_stream_of_ten_megabytes_that_is_refused_costs_no_memory():
         assert (connection.outbox_bytes, connection.fd >= 0) == (0, True)
 
 
+@pytest.mark.slow
 async def test_empty_fragments_without_end_cost_no_memory():
     async with running() as run:
         wire = await run.socket()

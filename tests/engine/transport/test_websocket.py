@@ -15,6 +15,7 @@ from engine.errors import (
     TransportTimeoutError,
 )
 from engine.transport.limits import Limits
+from engine.transport.link import Link
 from engine.transport.websocket import backoff, connect
 from tests.engine.transport.support import Wire, descriptors, pass_time, raw_frame, running
 
@@ -29,6 +30,7 @@ def ws(url: str, path: str = "/ws") -> str:
 
 
 async def test_texts_go_both_ways():
+    link: Link
     async with running() as run, connect(ws(run.urls[0], "/ws?room=1"), headers=[("x-who", "ann")]) as link:
         for text in ("hi", "", "x" * 200_000):
             await link.send(text)
@@ -130,17 +132,17 @@ class Rogue:
 
     def __init__(self, listener: trio.SocketListener) -> None:
         self._listener = listener
+        self.key = ""
         self.wires = contextlib.AsyncExitStack()
         self.url = f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/"
 
     async def accept(self, *, answer: bool = True) -> Wire:
         wire = Wire(await self.wires.enter_async_context(await self._listener.accept()))
-        key = ""
         while line := await wire.line():
             name, _, value = line.partition(": ")
-            key = value if name.lower() == "sec-websocket-key" else key
+            self.key = value if name.lower() == "sec-websocket-key" else self.key
         if answer:
-            await wire.send(GREETING.format(accept_key(key)))
+            await wire.send(GREETING.format(accept_key(self.key)))
         return wire
 
 
@@ -170,6 +172,22 @@ async def test_a_server_that_hangs_up_or_babbles_while_opening_is_noticed_at_onc
     with pytest.raises(TransportBrokenError):
         async with connect(rogue.url):
             pass
+
+
+async def test_last_words_that_come_with_the_handshake_are_heard(rogue, nursery):
+    async def serve() -> None:
+        wire = await rogue.accept(answer=False)
+        greeting = GREETING.format(accept_key(rogue.key)).encode()
+        words = raw_frame(1, b"go away", mask=False) + raw_frame(8, (4401).to_bytes(2, "big"), mask=False)
+        await wire.send(greeting + words)
+        await wire.stream.aclose()
+
+    nursery.start_soon(serve)
+    async with connect(rogue.url) as link:
+        assert await link.receive() == "go away"
+        with pytest.raises(TransportBrokenError) as caught:
+            await link.receive()
+        assert caught.value.code == 4401
 
 
 async def test_bytes_are_refused_with_1003(rogue, nursery):
@@ -249,6 +267,7 @@ async def test_a_server_that_never_agrees_to_close_is_left_in_time(rogue, mock_c
         nursery.start_soon(pass_time, mock_clock, 6)
 
 
+@pytest.mark.slow
 async def test_a_send_that_is_cut_short_breaks_the_link_rather_than_the_next_message(rogue):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rogue.accept)
