@@ -93,13 +93,13 @@ def _earlier(
     return found[wanted]
 
 
-def play(family: Family, scene: Scene) -> Stage:
-    """Run one scenario.
+def play(family: Family, scene: Scene, on: Stage | None = None) -> Stage:
+    """Run one scenario, on a stage of its own unless there is one.
 
     Raises:
         TranscriptError: at the first line that does not hold, with what happened instead.
     """
-    return _Player(family).play(scene)
+    return _Player(on or Stage(family)).play(scene)
 
 
 @attrs.frozen
@@ -115,8 +115,9 @@ class _Said:
 
 
 class _Player:
-    def __init__(self, family: Family) -> None:
-        self.stage = Stage(family)
+    def __init__(self, stage: Stage) -> None:
+        family = stage.family
+        self.stage = stage
         self._names: dict[str, str] = {}
         self._kinds = {name.rpartition(".")[2]: name for name in family.kinds} | {n: n for n in family.kinds}
         self._last: tuple[Address, Command, str] | None = None

@@ -41,11 +41,11 @@ def is_repeated(line: v.Line, command: v.RequestCall) -> bool:
 def can_ring(line: v.Line, command: v.RequestCall) -> bool:
     if is_unknown(line, command) or is_self(line, command):
         return False
-    return command.opponent_reachable and not command.do_not_disturb and not line.rings
+    return command.opponent_reachable and not command.do_not_disturb
 
 
 def can_be_invited(line: v.Line, command: v.BeRung) -> bool:
-    return command.reachable and not command.do_not_disturb and not line.rings
+    return command.reachable and not command.do_not_disturb
 
 
 def knows_ring(line: v.Line, command: v.CloseRing) -> bool:
