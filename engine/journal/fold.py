@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from engine.codec.records import RecordCodec, StreamSnapshot
-from engine.effects import Reply
+from engine.effects import Ask, Reply, StartTimer, StopTimer, Tell
 from engine.errors import CodecError, JournalCorruptError
 from engine.journal.port import Loaded
 from engine.machine.family import (
@@ -20,7 +20,7 @@ from engine.machine.family import (
 )
 from engine.machine.step import CommandDeferred, Snapshot, arm, step
 from engine.machine.table import Table, timer_name
-from engine.vocabulary import Address, Command, Message
+from engine.vocabulary import Address, Command, Effect, Message, Stamp
 
 
 class Episode(msgspec.Struct, frozen=True):
@@ -146,13 +146,36 @@ def answer_again(
 
     `loaded` holds the stream from its first event.
     """
+    for episode, effects in _effects_again(family, codec, stream, loaded):
+        if episode.version == version:
+            return next((one.message for one in effects if isinstance(one, Reply)), None)
+    return None
+
+
+def ask_again(
+    family: Family, codec: RecordCodec, stream: str, loaded: Loaded, version: int, index: int
+) -> tuple[Ask, Stamp, str] | None:
+    """The effect with the key `stream:version:index`, the stamp of its command, the state after it.
+
+    `loaded` holds the stream from its first event. None when the tables say something else today.
+    """
+    for episode, effects in _effects_again(family, codec, stream, loaded):
+        if episode.last_version == version and episode.cause is not None:
+            said = effects[index] if index < len(effects) else None
+            if not isinstance(said, Ask):
+                return None
+            return said, episode.cause.stamp, episode.records[-1].state
+    return None
+
+
+def _effects_again(
+    family: Family, codec: RecordCodec, stream: str, loaded: Loaded
+) -> Iterator[tuple[Episode, list[Effect]]]:
+    """Each command's effects for the outside, in the order of their keys."""
     state = StreamState()
     for episode in episodes(codec, stream, loaded):
-        if episode.version == version and episode.cause is not None:
+        if episode.cause is not None:
             now = state.members.get(episode.member) or family.initial(episode.member)
-            for effect in family.step(episode.member, now, episode.cause).effects:
-                if isinstance(effect, Reply):
-                    return effect.message
-            return None
+            said = family.step(episode.member, now, episode.cause).effects
+            yield episode, [one for one in said if not isinstance(one, StartTimer | StopTimer | Tell)]
         fold_episode(family, state, episode)
-    return None

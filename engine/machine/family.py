@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from engine.effects import Send, StartTimer, StopTimer, Tell
+from engine.effects import Ask, Send, StartTimer, StopTimer, Tell
 from engine.errors import TableError
 from engine.machine.compiled import Stepper, compile_table
 from engine.machine.step import CommandDeferred, Outcome, Snapshot, Step, initial_snapshot
@@ -23,6 +23,9 @@ SEEN_MAX = 1_000
 
 DUPLICATE = "duplicate"
 """The reason of a command whose id the stream has seen."""
+
+OWED = "!"
+"""Begins the name of an asked effect in the journal's timer index; no timer may be called so."""
 
 LATE = "late"
 """The reason of a timer that is not pending, or not yet due."""
@@ -228,6 +231,10 @@ class Draft:
         """Give the timers of `to` what their restart policies say; nothing is kept until `accept`."""
         return _Turn(self._family, self._world, self.changes, stamp).restart(to)
 
+    def decide_settled(self, to: Address, owed: str, stamp: Stamp) -> Decision:
+        """Note that what `to` had asked under the name `owed` is done; nothing is kept until `accept`."""
+        return _Turn(self._family, self._world, self.changes, stamp).settle(to, owed)
+
     def accept(self, decision: Decision) -> None:
         """Keep what `decision` changed; later decisions build on it."""
         for stream, change in decision.changes.items():
@@ -313,6 +320,10 @@ class _Turn:
             change.members[to] = now
         return Decision(Outcome.MOVED, "", to, self._changes)
 
+    def settle(self, to: Address, owed: str) -> Decision:
+        self._change(self._family.stream_of(to), fresh=False).timers[_index_name(to, owed)] = None
+        return Decision(Outcome.MOVED, "", to, self._changes)
+
     def _step(self, address: Address, command: Command, timer: str | None, fresh: bool) -> Step | None:
         stream = self._family.stream_of(address)
         change = self._change(stream, fresh)
@@ -369,6 +380,12 @@ class _Turn:
         index = self._indexes.get(place, 0)
         self._indexes[place] = index + 1
         key = f"{place}:{index}"
+        if isinstance(effect, Ask):
+            if not versioned:
+                raise RuleError(address) from TableError(
+                    "an effect that is asked needs an event to be known by"
+                )
+            self._changes[stream].timers[_index_name(address, owed_name(version, index))] = self._stamp.at
         self._performances.append(Performance(key, stream, version, address, effect, self._stamp))
 
     def _change(self, stream: str, fresh: bool) -> Change:
@@ -416,7 +433,7 @@ def _check_names(kind: Kind) -> None:
     commands: dict[str, type[Command]] = {}
     for timer in kind.table.timers:
         name = timer_name(timer)
-        if "/" in name:
+        if "/" in name or name.startswith(OWED):
             raise TableError(f"{kind.name}: a timer cannot be called {name!r}")
         if commands.setdefault(name, timer.command) is not timer.command:
             raise TableError(f"{kind.name}: timers called {name} send different commands")
@@ -469,6 +486,11 @@ def remember(state: StreamState, command_id: str, version: int) -> None:
 def _index_name(address: Address, timer: str) -> str:
     """The timer's name in the journal's index; `split_index_name` takes it apart."""
     return f"{address}/{timer}"
+
+
+def owed_name(version: int, index: int) -> str:
+    """The name in the journal's timer index of an effect that was asked and is not known to be done."""
+    return f"{OWED}{version}:{index}"
 
 
 def split_index_name(name: str) -> tuple[Address, str]:

@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from engine.codec.records import RecordCodec
+from engine.effects import Reply
 from engine.errors import (
     CallCrashedError,
     CodecError,
@@ -38,7 +39,6 @@ from engine.machine.step import Outcome
 from engine.machine.table import Crash
 from engine.runtime.world import World
 from engine.vocabulary import Address, Command, Message
-from engine.effects import Reply
 
 PARKED_MAX = 1_024
 """Commands that may wait for one stream; one more is answered with OverloadedError."""
@@ -85,6 +85,8 @@ class _Ticket:
     done: Done
     timer: str | None = None
     restart: bool = False
+    settles: str = ""
+    """The owed effect that is done."""
     fresh: bool = False
     tries: int = 0
 
@@ -128,6 +130,7 @@ class Dispatcher:
         self._loading: set[str] = set()
         self._crashed: dict[Address, str] = {}
         self._number = 0
+        self._idle = trio.Event()
         self.in_flight = 0
         self.counts: dict[tuple[str, str, str], int] = {}
         """How many commands had each (kind, command, outcome)."""
@@ -155,6 +158,18 @@ class Dispatcher:
         self._number += 1
         stamped = Command(stamp=self._world.stamp())
         self._take([_Ticket(self._number, to, stamped, done, restart=True)])
+
+    def submit_settled(self, to: Address, owed: str, done: Done) -> None:
+        """Note that an asked effect of `to` is done and need not be asked again after a crash."""
+        self._number += 1
+        stamped = Command(stamp=self._world.stamp())
+        self._take([_Ticket(self._number, to, stamped, done, settles=owed)])
+
+    async def wait_idle(self) -> None:
+        """Wait until nothing is on its way into the journal."""
+        while self.in_flight:
+            self._idle = trio.Event()
+            await self._idle.wait()
 
     def peek(self, stream: str) -> StreamState | None:
         """The committed state of a loaded stream; not to be changed."""
@@ -205,6 +220,8 @@ class Dispatcher:
     def _decision(self, draft: Draft, ticket: _Ticket) -> Decision:
         if ticket.to in self._crashed:
             raise RuleError(ticket.to)
+        if ticket.settles:
+            return draft.decide_settled(ticket.to, ticket.settles, ticket.command.stamp)
         if ticket.restart:
             return draft.decide_restart(ticket.to, ticket.command.stamp)
         return draft.decide(ticket.to, ticket.command, timer=ticket.timer, fresh=ticket.fresh)
@@ -267,11 +284,11 @@ class Dispatcher:
             change.base,
             tuple(events),
             tuple(change.timers.items()),
-            self._memberships(stream, change),
+            self._memberships(change),
             snapshot=self._snapshot(stream, change),
         )
 
-    def _memberships(self, stream: str, change: Change) -> tuple[tuple[str, bool], ...]:
+    def _memberships(self, change: Change) -> tuple[tuple[str, bool], ...]:
         topics: dict[str, bool] = {}
         for addresses, on in ((change.born, True), (change.ended, False)):
             for address in addresses:
@@ -301,6 +318,8 @@ class Dispatcher:
             performances = tuple(one for _, decision in batch.decided for one in decision.performances)
             self._on_commit(Committed(streams, performances, batch.decided[-1][0].command.stamp.at))
         self._release(streams)
+        if not self.in_flight:
+            self._idle.set()
 
     def _own(self, stream: str) -> StreamState:
         state = self._streams.get(stream)

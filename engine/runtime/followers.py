@@ -7,9 +7,9 @@ import attrs
 import structlog
 import trio
 
+from engine.codec.records import RecordCodec
 from engine.effects import Send
 from engine.errors import JournalError
-from engine.codec.records import RecordCodec
 from engine.journal.fold import episodes
 from engine.journal.port import Journal
 from engine.machine.family import Family

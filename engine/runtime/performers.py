@@ -9,7 +9,7 @@ import attrs
 import structlog
 
 from engine.effects import Ask, Request
-from engine.machine.family import Performance
+from engine.machine.family import Performance, owed_name
 from engine.machine.table import Crash
 from engine.runtime.scopes import Scopes
 from engine.vocabulary import Address, Command
@@ -44,11 +44,15 @@ class Performers:
         performers: Mapping[str, Performer],
         scopes: Scopes,
         tell: Callable[[Address, Command], None],
+        settle: Callable[[Address, str], None],
     ) -> None:
         self._performers = performers
         self._scopes = scopes
         self._tell = tell
+        self._settle = settle
         self._done: OrderedDict[str, None] = OrderedDict()
+        self._pending: dict[str, set[tuple[Address, str]]] = {}
+        """What each stream's machines asked and is not done."""
 
     def perform(self, performance: Performance) -> None:
         """Start what an `Ask` says, unless its key was started before."""
@@ -58,23 +62,39 @@ class Performers:
         self._done[performance.key] = None
         if len(self._done) > DONE_KEYS_MAX:
             self._done.popitem(last=False)
-        performer = self._performers.get(ask.port)
-        if performer is None:
-            log.error("no_performer", port=ask.port, member=str(performance.member))
-            self._tell(performance.member, Crash(f"nobody performs {ask.port}"))
-            return
+        performer = self._performers.get(ask.port, _nobody)
         asked = Asked(
             key=performance.key,
             member=performance.member,
             request=ask.request,
             tell=partial(self._tell, performance.member),
         )
-        self._scopes.start(performance.stream, partial(self._run, performer, asked))
+        version, index = performance.key.rsplit(":", 2)[1:]
+        owed = (performance.member, owed_name(int(version), int(index)))
+        self._pending.setdefault(performance.stream, set()).add(owed)
+        run = partial(self._run, performer, asked, performance.stream, owed)
+        self._scopes.start(performance.stream, run)
 
-    async def _run(self, performer: Performer, asked: Asked) -> None:
+    def call_ended(self, stream: str) -> None:
+        """Cancel what the call owned; nobody wants it any more, after a crash either."""
+        self._scopes.end(stream)
+        for member, owed in self._pending.pop(stream, ()):
+            self._settle(member, owed)
+
+    async def _run(self, performer: Performer, asked: Asked, stream: str, owed: tuple[Address, str]) -> None:
         try:
             await performer(asked)
         except Exception as error:
             # The supervisor's place: one performer's failure ends one call, with its reason journaled.
-            log.error("performer_failed", port_key=asked.key, member=str(asked.member), exc_info=error)
+            log.error("performer_failed", key=asked.key, member=str(asked.member), exc_info=error)
             self._tell(asked.member, Crash(type(error).__name__))
+        # Not reached when cancelled: an engine that stops asks again when it is back.
+        pending = self._pending.get(stream, set())
+        pending.discard(owed)
+        if not pending:
+            self._pending.pop(stream, None)
+        self._settle(*owed)
+
+
+async def _nobody(asked: Asked) -> None:
+    raise LookupError(f"nobody performs what {asked.member} asks; pass `performers` to open_engine")

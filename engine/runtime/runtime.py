@@ -9,8 +9,9 @@ import trio
 
 from engine.codec.records import RecordCodec
 from engine.errors import EngineError
+from engine.journal.fold import ask_again
 from engine.journal.port import Journal
-from engine.machine.family import Family, StreamState, split_index_name
+from engine.machine.family import OWED, Family, Performance, StreamState, split_index_name
 from engine.machine.step import Snapshot
 from engine.machine.table import OnRestart, timer_name
 from engine.runtime.dispatcher import Answer, Committed, Dispatcher, Done
@@ -49,7 +50,7 @@ class Runtime:
         self.followers = Followers(journal, codec, family, self.dispatcher, nursery)
         self.timers = TimerHeap(world.clock, self._fire)
         self.scopes = Scopes(nursery, self._scope_failed)
-        self._performers = Performers(performers, self.scopes, self.tell)
+        self._performers = Performers(performers, self.scopes, self.tell, self._settle)
         self._waiters: dict[str, trio.Event] = {}
 
     def submit(self, to: Address, command: Command, done: Done, *, command_id: str = "") -> None:
@@ -94,19 +95,20 @@ class Runtime:
     def _committed(self, committed: Committed) -> None:
         for stream, change in committed.changes.items():
             for name, due in change.timers.items():
-                if due is not None:
-                    address, timer = split_index_name(name)
+                address, timer = split_index_name(name)
+                if due is not None and not timer.startswith(OWED):
                     self.timers.start(address, timer, due)
             waiter = self._waiters.pop(stream, None) if change.records else None
             if waiter is not None:
                 waiter.set()
         self.followers.committed(committed)
-        for performance in committed.performances:
-            self._performers.perform(performance)
         for stream, change in committed.changes.items():
             for address in change.ended:
                 if f"{address.kind}:{address.key}" == stream:
-                    self.scopes.end(stream)
+                    self._performers.call_ended(stream)
+        # Behind the end of the scopes: what a last step asks for, such as telling somebody, is still done.
+        for performance in committed.performances:
+            self._performers.perform(performance)
 
     def _fire(self, address: Address, name: str) -> None:
         kind = self.family.kinds.get(address.kind)
@@ -129,8 +131,12 @@ class Runtime:
     async def recover(self) -> None:
         """Take over the timers that the journal knows."""
         restarts: set[Address] = set()
+        owed: list[tuple[Address, str]] = []
         for due in await self.journal.timers():
             address, name = split_index_name(due.name)
+            if name.startswith(OWED):
+                owed.append((address, name))
+                continue
             kind = self.family.kinds.get(address.kind)
             if kind is None:
                 log.warning("timer_of_unknown_kind", member=str(address), timer=name)
@@ -141,7 +147,31 @@ class Runtime:
             ):
                 restarts.add(address)
         await self._apply_restarts(restarts)
+        for address, name in owed:
+            await self._ask_again(address, name)
         self.recovered = True
+
+    async def _ask_again(self, address: Address, owed: str) -> None:
+        """Perform what was asked before a crash and is not known to be done, under the same key."""
+        kind = self.family.kinds.get(address.kind)
+        if kind is None:
+            log.warning("owed_by_unknown_kind", member=str(address), owed=owed)
+            return
+        stream = self.family.stream_of(address)
+        version, _, index = owed.removeprefix(OWED).partition(":")
+        loaded = await self.journal.load(stream, snapshot=False)
+        asked = ask_again(self.family, self.codec, stream, loaded, int(version), int(index))
+        final = (await self.snapshot(address)).state in kind.table.final
+        if asked is None or (final and asked[2] not in {state.name for state in kind.table.final}):
+            # The tables ask nothing there any more, or the machine that wanted it has ended since.
+            self._settle(address, owed)
+            return
+        ask, stamp, _ = asked
+        key = f"{stream}:{version}:{index}"
+        self._performers.perform(Performance(key, stream, int(version), address, ask, stamp))
+
+    def _settle(self, address: Address, owed: str) -> None:
+        self.dispatcher.submit_settled(address, owed, _ignore)
 
     async def _apply_restarts(self, addresses: set[Address]) -> None:
         pending = len(addresses)
@@ -162,8 +192,7 @@ class Runtime:
 
     async def drain(self) -> None:
         """Wait for what is on its way into the journal."""
-        while self.dispatcher.in_flight:
-            await trio.sleep(0.005)
+        await self.dispatcher.wait_idle()
 
 
 def _ignore(_answer: Answer) -> None:

@@ -61,6 +61,11 @@ class Wire(Command):
 
 
 @attrs.frozen
+class HangUp(Command):
+    """End, and have the port say so."""
+
+
+@attrs.frozen
 class Count(Command):
     """One more."""
 
@@ -155,6 +160,10 @@ def wire(bell: Bell, command: Wire) -> Said:
     return (Wired(command.what), Ask("tone", Tone(command.what)))
 
 
+def hang_up(bell: Bell, command: HangUp) -> Said:
+    return (Stopped("hung up"), Ask("tone", Tone("bye")))
+
+
 def break_down(bell: Bell, command: Command) -> Said:
     return (Stopped("crashed"),)
 
@@ -217,13 +226,14 @@ def bell_table(on_restart: OnRestart = OnRestart.KEEP) -> Table[BellState, Bell]
             Row(LIVE, Explode, None, explode),
             Row(LIVE, Wire, None, wire),
             Row(LIVE, Forbid, None, forbid),
+            Row(LIVE, HangUp, S.BROKEN, hang_up),
         ),
         timers=(After(S.RINGING, Expire, seconds=seconds_of, name="ring", on_restart=on_restart),),
         asides=(
             Refuse(S.RINGING, Press, "rings already"),
             Refuse(S.IDLE, Answer, "does not ring"),
             Ignore(S.IDLE, Expire, "late"),
-            Refuse(DONE, (Press, Answer, Explode, Wire, Forbid), "done"),
+            Refuse(DONE, (Press, Answer, Explode, Wire, Forbid, HangUp), "done"),
             Ignore(DONE, Expire, "late"),
         ),
     )
@@ -249,6 +259,6 @@ def doorbell(on_restart: OnRestart = OnRestart.KEEP) -> tuple[Family, RecordCode
             Kind(name=BOARD, table=BOARD_TABLE),
         )
     )
-    words = (Press, Answer, Expire, Explode, Wire, Count, Forbid)
+    words = (Press, Answer, Expire, Explode, Wire, Count, Forbid, HangUp)
     facts = (Rang, Answered, Stopped, Wired, Counted, Told)
     return family, RecordCodec((*words, *facts, Bell, Board), states=family.states())

@@ -263,6 +263,91 @@ async def test_a_journal_that_cannot_be_read_at_the_start_is_an_error() -> None:
     assert caught.group_contains(JournalCorruptError, depth=None)
 
 
+async def test_what_was_asked_before_a_stop_is_asked_again_under_the_same_key() -> None:
+    asked: list[Asked] = []
+
+    async def slow(one: Asked) -> None:
+        asked.append(one)
+        await trio.sleep_forever()
+
+    async def quick(one: Asked) -> None:
+        asked.append(one)
+
+    async with MemoryJournal() as journal:
+        async with running(journal, tone=slow) as runtime:
+            await runtime.ask(FRONT, d.Press())
+            await runtime.ask(FRONT, d.Wire("high"))
+            await trio.testing.wait_all_tasks_blocked()
+        async with running(journal, tone=quick) as runtime:
+            await trio.testing.wait_all_tasks_blocked()
+        async with running(journal, tone=quick) as runtime:
+            await trio.testing.wait_all_tasks_blocked()
+    assert [one.key for one in asked] == [f"{STREAM}:2:0"] * 2
+    assert asked[1].request == d.Tone("high")
+
+
+async def test_what_an_ended_call_had_asked_is_not_asked_again() -> None:
+    asked: list[Asked] = []
+
+    async def slow(one: Asked) -> None:
+        asked.append(one)
+        await trio.sleep_forever()
+
+    async with MemoryJournal() as journal:
+        async with running(journal, tone=slow) as runtime:
+            await runtime.ask(FRONT, d.Press())
+            await runtime.ask(FRONT, d.Wire())
+            await runtime.ask(FRONT, d.Answer("ann"))
+            await trio.testing.wait_all_tasks_blocked()
+        async with running(journal, tone=slow):
+            await trio.testing.wait_all_tasks_blocked()
+        assert not await journal.timers()
+    assert len(asked) == 1
+
+
+async def test_what_a_last_step_asks_is_done_and_not_cancelled() -> None:
+    asked: list[Asked] = []
+
+    async def tone(one: Asked) -> None:
+        await trio.lowlevel.checkpoint()
+        asked.append(one)
+
+    async with running(tone=tone) as runtime:
+        await runtime.ask(FRONT, d.HangUp())
+        await trio.testing.wait_all_tasks_blocked()
+        assert await state_of(runtime) is d.S.BROKEN
+        assert len(asked) == 1
+
+
+async def test_what_a_last_step_asked_is_asked_again_after_a_stop() -> None:
+    asked: list[Asked] = []
+
+    async def slow(one: Asked) -> None:
+        asked.append(one)
+        await trio.sleep_forever()
+
+    async with MemoryJournal() as journal:
+        for _ in range(2):
+            async with running(journal, tone=slow) as runtime:
+                runtime.tell(FRONT, d.HangUp())
+                await trio.testing.wait_all_tasks_blocked()
+    assert [one.key for one in asked] == [f"{STREAM}:1:0"] * 2
+
+
+async def test_an_owed_effect_of_a_table_that_changed_is_forgotten() -> None:
+    from engine.journal.port import Write
+
+    async with MemoryJournal() as journal:
+        async with running(journal) as runtime:
+            await runtime.ask(FRONT, d.Press())
+        owed = ((f"{d.BELL}:front/!1:0", 1.0), (f"{d.BELL}:front/!9:0", 1.0))
+        await journal.append(Write(STREAM, 1, timers=(*owed, ("gone:x/!1:0", 1.0))))
+        async with running(journal) as runtime:
+            await trio.testing.wait_all_tasks_blocked()
+            assert runtime.recovered
+        assert [one.name for one in await journal.timers()] == ["test.bell:front/ring", "gone:x/!1:0"][::-1]
+
+
 # -- followers
 
 
