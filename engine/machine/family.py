@@ -430,13 +430,10 @@ def _check_names(kind: Kind) -> None:
     """Names are put together to the names of streams and of timers, and taken apart again."""
     if not kind.name or ":" in kind.name or "/" in kind.name:
         raise TableError(f"a kind cannot be called {kind.name!r}")
-    commands: dict[str, type[Command]] = {}
     for timer in kind.table.timers:
         name = timer_name(timer)
         if "/" in name or name.startswith(OWED):
             raise TableError(f"{kind.name}: a timer cannot be called {name!r}")
-        if commands.setdefault(name, timer.command) is not timer.command:
-            raise TableError(f"{kind.name}: timers called {name} send different commands")
 
 
 def _copy(change: Change) -> Change:

@@ -67,7 +67,10 @@ class Stage:
             self.now = max(self.now, due)
             address, timer = split_index_name(name)
             table = self.family.kinds[address.kind].table
-            command: Any = next(one.command for one in table.timers if timer_name(one) == timer)
+            command: Any = next((one.command for one in table.timers if timer_name(one) == timer), None)
+            if command is None:
+                # The index also holds what machines have asked for, which nothing here performs.
+                continue
             decision = self.send(address, command(), timer=timer)
             if decision.reason != LATE:
                 done.append(decision)

@@ -18,7 +18,7 @@ from engine.app.discovery import installed_apis
 from engine.app.engine import codec_of
 from engine.codec.records import RecordCodec
 from engine.journal.port import StoredEvent
-from engine.machine.family import Decision, Draft, Family, RuleError
+from engine.machine.family import OWED, Decision, Draft, Family, RuleError, split_index_name
 from engine.machine.stage import Stage
 from engine.machine.step import step
 from engine.machine.table import Crash
@@ -109,6 +109,8 @@ class Run(Stage):
                 data = self.codec.encode(record)
                 kept.append(StoredEvent(len(kept) + 1, "", self.now, data))
             for name, due in change.timers.items():
+                if split_index_name(name)[1].startswith(OWED):
+                    continue
                 self.index.pop(name, None)
                 if due is not None:
                     self.index[name] = due
