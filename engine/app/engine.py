@@ -1,7 +1,7 @@
 """The engine as an embedding program sees it: start calls, command them, follow them, serve their APIs."""
 
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -74,8 +74,11 @@ class Call:
                 return now
             await self._runtime.wait_change(stream)
 
-    async def events(self, since: int = 0) -> AsyncIterator[VersionedEvent]:
-        """Every event of the call's stream behind version `since`, then each new one, without end."""
+    async def events(self, since: int = 0) -> AsyncGenerator[VersionedEvent, None]:
+        """Every event of the call's stream behind version `since`, then each new one, without end.
+
+        Whoever stops early closes it: `async with aclosing(call.events()) as events`.
+        """
         runtime, stream = self._runtime, self._runtime.family.stream_of(self.address)
         cursor = since
         while True:

@@ -37,6 +37,8 @@ class EngineApplication:
         own = self._own(request)
         if own is not None:
             return own
+        if request.path == "/readyz":
+            return None
         service = self._service(request.path)
         if service is None:
             if request.path in self._sockets:
