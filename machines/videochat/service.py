@@ -121,8 +121,10 @@ class VideochatService:
             for snapshot in state.members.values():
                 for user, device in _parties(snapshot.data):
                     lost[user, device] = v.LoseDevice(device=device, last=True)
-        for (user, _), command in lost.items():
-            await self.runtime.ask(Address(v.LINE, user), command)
+        async with trio.open_nursery() as nursery:
+            # All at once: they share commits.
+            for (user, _), command in lost.items():
+                nursery.start_soon(self.runtime.ask, Address(v.LINE, user), command)
 
     # -- what sessions need
 
