@@ -1,6 +1,7 @@
 """The command line. Only typer is imported here, so that `--help` answers at once."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -96,7 +97,7 @@ def events(
     stream: Annotated[str, typer.Argument(help="Such as videochat.line:ann; `list` names the streams")],
     journal: JournalOption = JOURNAL,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C")] = False,
-    since: Annotated[int, typer.Option("--since", help="Only events behind this version")] = 0,
+    since: Annotated[int, typer.Option("--since", min=0, help="Only events behind this version")] = 0,
     form: Annotated[
         str, typer.Option("--format", help="text, json or mermaid (a sequence diagram)")
     ] = "text",
@@ -179,17 +180,35 @@ def bench(names: Annotated[list[str] | None, typer.Argument()] = None) -> None:
 
 def main() -> None:
     """Entry point of the `switchhook` command."""
-    from engine.errors import ConfigurationError, EngineError
+    from engine.errors import EngineError
 
     try:
         app()
-    except ConfigurationError as error:
-        for fault in getattr(error, "faults", (error,)):
-            sys.stderr.write(f"switchhook: {fault}\n")
-        sys.exit(2)
-    except EngineError as error:
-        sys.stderr.write(f"switchhook: {error}\n")
-        sys.exit(1)
+    except (EngineError, KeyboardInterrupt, BaseExceptionGroup) as error:
+        sys.exit(_explained(error))
+
+
+def _explained(error: BaseException) -> int:
+    """Say what went wrong, one line a fault, and give the exit status; a bug keeps its traceback."""
+    from engine.errors import ConfigurationError, EngineError
+
+    causes = [*_causes(error)]
+    if any(isinstance(one, KeyboardInterrupt) for one in causes):
+        return 130
+    if not all(isinstance(one, EngineError) for one in causes):
+        raise error
+    for text in dict.fromkeys(" ".join(str(one).split()) for one in causes):
+        sys.stderr.write(f"switchhook: {text}\n")
+    return 2 if any(isinstance(one, ConfigurationError) for one in causes) else 1
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else getattr(error, "faults", ())
+    if not parts or not isinstance(parts[0], BaseException):
+        yield error
+        return
+    for part in parts:
+        yield from _causes(part)
 
 
 def _exit(status: int) -> None:

@@ -3,8 +3,9 @@
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class Configuration:
 
     def settings_of(self, api: Api) -> Any:
         """The section of `api`, or its defaults."""
-        return self.settings.get(api.name) or api.settings()
+        return self.settings[api.name] if api.name in self.settings else api.settings()
 
 
 class ConfigurationFaultsError(ConfigurationError):
@@ -50,14 +51,13 @@ def load_configuration(path: Path, apis: Sequence[Api] | None = None) -> Configu
         ConfigurationFaultsError: with every fault of the file.
     """
     try:
-        with path.open("rb") as file:
-            values = tomllib.load(file)
+        values = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
-        raise ConfigurationFaultsError(
-            [ConfigurationError(str(path), error.strerror or "unreadable")]
-        ) from error
+        raise _one_fault(path, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _one_fault(path, f"is not UTF-8: {error.reason} at byte {error.start}") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationFaultsError([ConfigurationError(str(path), f"is not TOML: {error}")]) from error
+        raise _one_fault(path, f"is not TOML: {error}") from error
     return read_configuration(values, apis)
 
 
@@ -81,22 +81,50 @@ def read_configuration(values: Mapping[str, Any], apis: Sequence[Api] | None = N
     return Configuration(server=read.pop("server", Limits()), settings=read)
 
 
+def faults_of(error: ConfigurationError) -> tuple[ConfigurationError, ...]:
+    """Each fault by itself: some errors carry several."""
+    faults: tuple[ConfigurationError, ...] = getattr(error, "faults", (error,))
+    return faults
+
+
+def _one_fault(path: Path, reason: str) -> ConfigurationFaultsError:
+    return ConfigurationFaultsError([ConfigurationError(str(path), reason)])
+
+
 def _read(hint: Any, value: Any, key: str, faults: list[ConfigurationError]) -> Any:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        hint = next(one for one in typing.get_args(hint) if one is not type(None))
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        # Only `X | None` is written in a section; TOML has no null, so that what stands there is an X.
+        return _read(next(one for one in inner if one is not type(None)), value, key, faults)
     if attrs.has(hint):
         return _read_section(hint, value, key, faults)
-    if isinstance(hint, type) and issubclass(hint, Enum):
+    if origin is not None and issubclass(origin, Mapping):
+        return _read_mapping(inner[1], value, key, faults)
+    if origin is not None:
+        return _read_list(inner[0], value, key, faults)
+    if issubclass(hint, Enum):
         if value in [member.value for member in hint]:
             return hint(value)
         faults.append(ConfigurationError(key, f"must be one of {_list(m.value for m in hint)}"))
         return None
-    if typing.get_origin(hint) is not None and isinstance(value, dict):
-        return value
     if _fits(hint, value):
         return float(value) if hint is float else value
-    faults.append(ConfigurationError(key, f"must be {_NAMES.get(hint, 'a table')}"))
+    faults.append(ConfigurationError(key, f"must be {_NAMES[hint]}"))
     return None
+
+
+def _read_mapping(hint: Any, value: Any, key: str, faults: list[ConfigurationError]) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {name: _read(hint, one, f"{key}.{name}", faults) for name, one in value.items()}
+    faults.append(ConfigurationError(key, "must be a section"))
+    return {}
+
+
+def _read_list(hint: Any, value: Any, key: str, faults: list[ConfigurationError]) -> tuple[Any, ...]:
+    if isinstance(value, list):
+        return tuple(_read(hint, one, f"{key}[{index}]", faults) for index, one in enumerate(value))
+    faults.append(ConfigurationError(key, "must be a list"))
+    return ()
 
 
 def _read_section(section: type, value: Any, key: str, faults: list[ConfigurationError]) -> Any:
@@ -104,35 +132,43 @@ def _read_section(section: type, value: Any, key: str, faults: list[Configuratio
         faults.append(ConfigurationError(key, "must be a section"))
         return None
     hints = typing.get_type_hints(section)
-    fields = {field.name: hints[field.name] for field in attrs.fields(section)}
+    fields = [field.name for field in attrs.fields(section)]
     before = len(faults)
     read = {}
     for name, one in value.items():
         if name not in fields:
             faults.append(ConfigurationError(f"{key}.{name}", f"unknown; there are {_list(fields)}"))
-        else:
-            read[name] = _read(fields[name], one, f"{key}.{name}", faults)
-    if len(faults) > before:
-        return None
+            continue
+        known = len(faults)
+        read[name] = _read(hints[name], one, f"{key}.{name}", faults)
+        if len(faults) == known:
+            # Each by itself, because a class stops at the first of its validators that is not content.
+            _make(section, {name: read[name]}, key, name, faults)
+    return None if len(faults) > before else section(**read)
+
+
+def _make(
+    section: type, values: Mapping[str, Any], key: str, name: str, faults: list[ConfigurationError]
+) -> None:
     try:
-        return section(**read)
+        section(**values)
     except ConfigurationError as error:
-        faults.append(ConfigurationError(f"{key}.{error.key}", error.reason))
-    except (ValueError, TypeError) as error:
-        faults.append(ConfigurationError(key, str(error).partition("\n")[0]))
-    return None
+        faults += [ConfigurationError(f"{key}.{fault.key}", fault.reason) for fault in faults_of(error)]
+    except ValueError as error:
+        faults.append(ConfigurationError(f"{key}.{name}", str(error).partition("\n")[0]))
 
 
-def _fits(hint: Any, value: Any) -> bool:
+def _fits(hint: type, value: object) -> bool:
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(hint, type) and isinstance(value, hint)
+    return isinstance(value, hint)
 
 
-def _list(names: Any) -> str:
+def _list(names: Iterable[object]) -> str:
     return ", ".join(sorted(str(name) for name in names))
 
 
-_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_NAMES = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}
+"""What a value of a plain type is called."""

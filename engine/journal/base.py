@@ -11,6 +11,7 @@ from engine.journal.delivery import Delivery
 from engine.journal.hub import Hub
 from engine.journal.port import Done, Gap, Hint, Write
 from engine.journal.writes import Append, Result, refuse_unstorable
+from engine.nurseries import open_block_nursery
 
 QUEUE_MAX = 10_000
 """Appends that wait at most; the next one is told that the queue is full."""
@@ -87,7 +88,7 @@ class JournalBase(abc.ABC):
             raise RuntimeError("the journal is open already")
         self._delivery = Delivery(self._hub)
         try:
-            async with trio.open_nursery() as nursery:
+            async with open_block_nursery() as nursery:
                 nursery.start_soon(self._delivery.run, nursery)
                 self._shut = None
                 try:

@@ -6,6 +6,8 @@ from typing import Any
 import attrs
 
 from engine.errors import ConfigurationError
+from engine.media.access.issuers import IssuerFaultsError, faults_of
+from engine.media.access.port import DAY_SECONDS
 from machines.videochat.ring import RING_SECONDS_MAX, RING_SECONDS_MIN
 from machines.videochat.vocabulary import Glare
 
@@ -16,8 +18,20 @@ def _ring_time(_settings: object, _field: object, seconds: float) -> None:
 
 
 def _positive(_settings: object, field: "attrs.Attribute[Any]", value: float) -> None:
-    if value <= 0:
+    if not value > 0:
         raise ConfigurationError(field.name, "must be more than 0")
+
+
+def _token_time(_settings: object, _field: object, seconds: float) -> None:
+    # What every media engine takes; beyond it each call would end for want of a token.
+    if not 1 <= seconds <= DAY_SECONDS:
+        raise ConfigurationError("token_seconds", f"must be 1 to {DAY_SECONDS}")
+
+
+def _media_engine(_settings: object, _field: object, values: Mapping[str, str]) -> None:
+    faults = faults_of(values) if values else []
+    if faults:
+        raise IssuerFaultsError([ConfigurationError(f"engine.{one.key}", one.reason) for one in faults])
 
 
 @attrs.frozen(kw_only=True)
@@ -32,9 +46,9 @@ class VideochatSettings:
     """Seats of a videochat."""
     one_videochat_per_user: bool = True
     """Connecting to a videochat leaves the one before."""
-    token_seconds: float = attrs.field(default=3600.0, validator=_positive)
-    """How long a media token may be used to connect."""
+    token_seconds: float = attrs.field(default=3600.0, validator=_token_time)
+    """How long a media token may be used to connect, up to a day."""
     authenticate_seconds: float = attrs.field(default=10.0, validator=_positive)
     """How long a socket may take to authenticate."""
-    engine: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    engine: Mapping[str, str] = attrs.field(factory=dict, validator=_media_engine, repr=False)
     """`engine`, and what that media engine needs; empty makes livekit keys up (development)."""

@@ -2,27 +2,59 @@
 
 import json
 import os
-import resource
 import signal
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import structlog
 import trio
 
-from engine.app.configuration import Configuration, load_configuration
+from engine.app.api import Development
+from engine.app.configuration import (
+    Configuration,
+    ConfigurationFaultsError,
+    default_configuration,
+    faults_of,
+    load_configuration,
+)
 from engine.app.discovery import installed_apis
 from engine.app.engine import Engine, open_engine
 from engine.app.logs import configure_logs
 from engine.app.users import User
-from engine.errors import ConfigurationError, EngineError
+from engine.errors import ConfigurationError
+from engine.journal.opening import open_journal
+from engine.nurseries import open_block_nursery
+from engine.transport.listening import parse_address
 
 log = structlog.get_logger("switchhook.serve")
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class _Plan:
+    """What is served, once every option has been found right."""
+
+    listen: Sequence[str]
+    journal: str
+    configuration: Configuration
+    ssl_context: ssl.SSLContext | None
+    made_up: Mapping[str, Development]
+    """What `--dev` made up, by API; nothing without it."""
+
+
+@attrs.define(eq=False)
+class _Life:
+    """How far the server has come."""
+
+    stop: trio.Event = attrs.field(factory=trio.Event)
+    ready: bool = False
+    status: int = 0
 
 
 def run(
@@ -37,99 +69,127 @@ def run(
     """Serve until a signal; the exit status.
 
     Raises:
-        ConfigurationError: with every fault, before anything is opened.
+        ConfigurationFaultsError: with every fault, before anything is opened.
         EngineError: the journal or a port cannot be had.
     """
     configure_logs()
-    _raise_file_limit()
-    configuration = load_configuration(config) if config is not None else Configuration()
-    ssl_context = _tls(tls_cert, tls_key)
-    try:
-        trio.run(partial(_serve, listen, journal, configuration, dev=dev, ssl_context=ssl_context))
-    except* EngineError as group:
-        # One fault is what a person can mend; a group of one is how trio hands it over.
-        raise _first(group) from None
-    return 0
+    plan = _plan(listen, journal, config, dev=dev, tls=(tls_cert, tls_key))
+    return trio.run(_serve, plan)
 
 
-async def _serve(
+def _plan(
     listen: Sequence[str],
     journal: str,
-    configuration: Configuration,
+    config: Path | None,
     *,
     dev: bool,
-    ssl_context: ssl.SSLContext | None,
-) -> None:
-    stop = trio.Event()
-    printed: dict[str, Any] = {}
-    if dev:
-        configuration, printed = _make_up(configuration)
-    async with open_engine(journal, configuration=configuration) as engine, trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_on_signal, stop)
-        if dev:
-            await _create_users(engine, printed)
-        serve = partial(engine.serve, listen, ssl_context=ssl_context, stop=stop)
-        addresses: tuple[str, ...] = await nursery.start(serve)
-        ready = {"listening": list(addresses), "pid": os.getpid(), "journal": journal}
-        if dev:
-            ready["dev"] = printed
-        sys.stdout.write(json.dumps(ready) + "\n")
-        sys.stdout.flush()
-        log.info("ready", listening=list(addresses))
-        await stop.wait()
-        log.info("stopping")
+    tls: tuple[Path | None, Path | None],
+) -> _Plan:
+    faults: list[ConfigurationError] = []
+
+    def checked(read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except ConfigurationError as error:
+            faults.extend(faults_of(error))
+            return None
+
+    configuration = checked(lambda: load_configuration(config) if config else default_configuration())
+    ssl_context = checked(lambda: _tls(*tls))
+    for address in listen:
+        checked(partial(parse_address, address))
+    # Made and not entered: nothing is opened by that.
+    checked(lambda: open_journal(journal))
+    if faults or configuration is None:
+        raise ConfigurationFaultsError(faults)
+    made_up = _make_up(configuration) if dev else {}
+    settings = {**configuration.settings, **{name: one.settings for name, one in made_up.items()}}
+    return _Plan(
+        listen=listen,
+        journal=journal,
+        configuration=attrs.evolve(configuration, settings=settings),
+        ssl_context=ssl_context,
+        made_up=made_up,
+    )
 
 
-async def _stop_on_signal(stop: trio.Event) -> None:
-    """The first signal stops gracefully; the handler is gone by then, so a second one kills."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            stop.set()
-            return
-
-
-def _make_up(configuration: Configuration) -> tuple[Configuration, dict[str, Any]]:
-    settings, printed = dict(configuration.settings), {}
-    for api in installed_apis():
-        if api.development is not None:
-            made_up = api.development(configuration.settings_of(api))
-            settings[api.name] = made_up.settings
-            printed[api.name] = dict(made_up.printed)
-    return attrs.evolve(configuration, settings=settings), printed
-
-
-async def _create_users(engine: Engine, printed: dict[str, Any]) -> None:
-    for api in engine.apis:
-        made_up = api.development and api.development(engine.configuration.settings_of(api))
-        if not made_up:
-            continue
-        for user in made_up.users:
-            await engine.users.set(User(id=user, first_name=user.capitalize()))
-            printed[api.name].setdefault("users", {})[user] = await engine.users.add_token(user)
-
-
-def _raise_file_limit() -> None:
-    """Each socket is a file; the soft limit is often 1024, and the hard one is what the host allows."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+def _make_up(configuration: Configuration) -> dict[str, Development]:
+    return {
+        api.name: api.development(configuration.settings_of(api))
+        for api in installed_apis()
+        if api.development is not None
+    }
 
 
 def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
     if cert is None and key is None:
         return None
     if cert is None or key is None:
-        raise ConfigurationError("--tls-cert", "a certificate and a key go together")
+        option = "--tls-cert" if cert is None else "--tls-key"
+        raise ConfigurationError(option, "is missing; a certificate and a key go together")
+    for option, path in (("--tls-cert", cert), ("--tls-key", key)):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(option, f"{path} cannot be read: {error.strerror}") from error
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(cert, key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError("--tls-cert", f"cannot be used: {error}") from error
+        # With a password of ours an encrypted key is an error, and not a question at the terminal.
+        context.load_cert_chain(cert, key, password="")
+    except ssl.SSLError as error:
+        reason = "no PEM certificate with its unencrypted private key"
+        raise ConfigurationError("--tls-cert", f"{cert} and {key} are {reason}") from error
     return context
 
 
-def _first(group: BaseExceptionGroup[EngineError]) -> EngineError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, EngineError)
-    return error
+async def _serve(plan: _Plan) -> int:
+    life = _Life()
+    async with open_block_nursery() as nursery:
+        await nursery.start(_heed_signals, life, nursery.cancel_scope)
+        await _serve_until_stopped(plan, life)
+        nursery.cancel_scope.cancel()
+    return life.status
+
+
+async def _heed_signals(
+    life: _Life, everything: trio.CancelScope, *, task_status: trio.TaskStatus[None]
+) -> None:
+    """The first signal stops gracefully, the second at once; a third one finds nobody and kills."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            if life.stop.is_set():
+                life.status = 128 + number
+                everything.cancel()
+                return
+            log.info("stopping", signal=signal.Signals(number).name)
+            life.stop.set()
+            if not life.ready:
+                everything.cancel()
+
+
+async def _serve_until_stopped(plan: _Plan, life: _Life) -> None:
+    async with (
+        open_engine(plan.journal, configuration=plan.configuration) as engine,
+        open_block_nursery() as nursery,
+    ):
+        printed = {name: await _printed(engine, made_up) for name, made_up in plan.made_up.items()}
+        serve = partial(engine.serve, plan.listen, ssl_context=plan.ssl_context, stop=life.stop)
+        addresses: tuple[str, ...] = await nursery.start(serve)
+        ready = {"listening": list(addresses), "pid": os.getpid(), "journal": plan.journal}
+        if plan.made_up:
+            ready["dev"] = printed
+        sys.stdout.write(json.dumps(ready) + "\n")
+        sys.stdout.flush()
+        life.ready = True
+        log.info("ready", listening=list(addresses))
+
+
+async def _printed(engine: Engine, made_up: Development) -> dict[str, Any]:
+    """The credentials of one API, with its users made where they are not known."""
+    tokens = {}
+    for user in made_up.users:
+        if await engine.users.get(user) is None:
+            await engine.users.set(User(id=user, first_name=user.capitalize()))
+        tokens[user] = await engine.users.add_token(user)
+    return {**made_up.printed, "users": tokens}
