@@ -140,7 +140,7 @@ class _Player:
 
     def _act(self, line: str) -> Sequence[Decision]:
         head, arrow, outcome = line.partition("->")
-        match shlex.split(head):
+        match _words(head):
             case ["wait", seconds] if not arrow:
                 return self.stage.wait(_number(seconds))
             case [machine, "is", state, *fields] if not arrow:
@@ -193,7 +193,7 @@ class _Player:
             if decision.outcome is Outcome.REFUSED
             else decision.outcome.value
         )
-        if found == Outcome.MOVED and len(expected) == 1 and expected[0].isupper():
+        if found == Outcome.MOVED and len(expected) == 1:
             self._expect_state(address, expected[0], ())
         elif found != " ".join(expected):
             raise TranscriptError(f"it was {found}")
@@ -258,8 +258,15 @@ _NAME = re.compile(r"\$([a-z]\w*)")
 # -- reading
 
 
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise TranscriptError(f"{error}") from None
+
+
 def _parsed(line: str) -> _Said:
-    words = shlex.split(line)
+    words = _words(line)
     head = next((place for place, word in enumerate(words) if "=" in word), len(words))
     return _Said(tuple(words[:head]), _pairs(words[head:]))
 

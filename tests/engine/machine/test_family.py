@@ -131,6 +131,10 @@ def start(key: str) -> str:
     return key
 
 
+def is_marked(data: str, _command: Command) -> bool:
+    return "mark" in data
+
+
 EVERY = (S.IDLE, S.BUSY, S.OVER)
 
 TIMERS = (
@@ -163,6 +167,7 @@ def table(timers: tuple[After, ...] = TIMERS) -> Table:
             Defer(S.IDLE, Later, "once it is busy"),
             Ignore(EVERY, Skip, "nobody minds"),
             Ignore(EVERY, Tick, "it is only a clock"),
+            Refuse(EVERY, Never, "never again", when=is_marked),
             Refuse(EVERY, Never, "never"),
             Refuse(S.BUSY, Go, "busy"),
             Refuse(S.OVER, (Go, Stay, End, Later, Raise, Echo), "over"),
@@ -272,6 +277,11 @@ def test_what_is_ignored_touches_nothing_and_asserts_what_was_read() -> None:
     decision = decided(state, A, Skip())
     assert (decision.outcome, decision.reason) == (Outcome.IGNORED, "nobody minds")
     assert decision.changes == {"t.one:a": Change(1)}
+
+
+def test_the_first_entry_whose_guard_holds_gives_the_reason() -> None:
+    marked = Address("t.two", "mark")
+    assert Draft(FAMILY, world("t.two:mark")).decide(marked, Never()).reason == "never again"
 
 
 def test_what_is_refused_names_the_machine_that_refused() -> None:
@@ -514,7 +524,7 @@ def test_a_timer_that_fires_is_gone_when_its_command_stays() -> None:
     decided(state, A, Go())
     decision = Draft(FAMILY, state).decide(A, stamped(Later(), at=5.0), timer="keep")
     change = decision.changes["t.one:a"]
-    assert [record.event for record in change.records] == [Noted("noted")]
+    assert [record.event for record in change.records] == [TimerMoved("keep", None), Noted("noted")]
     assert "keep" not in [timer.name for timer in change.members[A].timers]
 
 
