@@ -37,6 +37,7 @@ from engine.machine.family import (
 )
 from engine.machine.step import Outcome
 from engine.machine.table import Crash
+from engine.runtime.supervisor import contained
 from engine.runtime.world import World
 from engine.vocabulary import Address, Command, Message
 
@@ -240,7 +241,7 @@ class Dispatcher:
         log.error("rule_raised", member=str(address), command=type(ticket.command).__name__, exc_info=crash)
         self._count(ticket, "crashed")
         error = CallCrashedError(f"a rule of {address} raised; it has ended")
-        ticket.done(Answer(Outcome.REFUSED, error=error))
+        self._tell(ticket, Answer(Outcome.REFUSED, error=error))
         kind = self._family.kinds[address.kind]
         if isinstance(ticket.command, Crash) or kind.table.crash is None:
             # Its crash reaction raises too: nothing can be journaled about it, so it only stops.
@@ -360,7 +361,7 @@ class Dispatcher:
         for one in decision.performances:
             if isinstance(one.effect, Reply):
                 message = one.effect.message
-        ticket.done(Answer(decision.outcome, decision.reason, message, None, ticket.command.stamp.at))
+        self._tell(ticket, Answer(decision.outcome, decision.reason, message, None, ticket.command.stamp.at))
 
     async def _answer_again(self, ticket: _Ticket, decision: Decision) -> None:
         """Answer a repeated command by stepping the journaled one again; nothing is changed or performed."""
@@ -371,11 +372,15 @@ class Dispatcher:
             self._fail(ticket, error)
             return
         message = answer_again(self._family, self._codec, stream, loaded, decision.seen_at)
-        ticket.done(Answer(Outcome.MOVED, DUPLICATE, message, None, ticket.command.stamp.at))
+        self._tell(ticket, Answer(Outcome.MOVED, DUPLICATE, message, None, ticket.command.stamp.at))
+
+    def _tell(self, ticket: _Ticket, answer: Answer) -> None:
+        with contained("answer_not_taken", member=str(ticket.to), command=type(ticket.command).__name__):
+            ticket.done(answer)
 
     def _fail(self, ticket: _Ticket, error: EngineError) -> None:
         self._count(ticket, "failed")
-        ticket.done(Answer(Outcome.REFUSED, error=error))
+        self._tell(ticket, Answer(Outcome.REFUSED, error=error))
 
     def _count(self, ticket: _Ticket, outcome: str) -> None:
         key = (ticket.to.kind, type(ticket.command).__name__, outcome)

@@ -15,6 +15,7 @@ from engine.journal.port import Journal
 from engine.machine.family import Family
 from engine.machine.step import CommandDeferred
 from engine.runtime.dispatcher import Committed, Dispatcher
+from engine.runtime.supervisor import contained
 
 log = structlog.get_logger("switchhook.followers")
 
@@ -89,8 +90,13 @@ class Followers:
                 if follower.live and follower.cursor == change.base:
                     follower.cursor = change.version
                     for version, at, send in sends:
-                        if not follower.closed:
-                            follower.deliver(version, at, send)
+                        self._tell(follower, version, at, send)
+
+    def _tell(self, follower: Follower, version: int, at: float, send: Send) -> None:
+        """One follower that raises is dropped; the others of the stream are told all the same."""
+        if not follower.closed:
+            with contained("follower_failed", lambda _: self.leave(follower), stream=follower.stream):
+                follower.deliver(version, at, send)
 
     async def _catch_up(self, follower: Follower) -> None:
         try:
@@ -114,5 +120,5 @@ class Followers:
                     for send in announce(record.member, record.event):
                         if follower.closed:
                             return
-                        follower.deliver(episode.version + offset, episode.at, send)
+                        self._tell(follower, episode.version + offset, episode.at, send)
                 follower.cursor = episode.version + offset

@@ -6,18 +6,16 @@ from functools import partial
 from typing import TypeAlias
 
 import attrs
-import structlog
 
 from engine.effects import Ask, Request
 from engine.machine.family import Performance, owed_name
 from engine.machine.table import Crash
 from engine.runtime.scopes import Scopes
+from engine.runtime.supervisor import contained
 from engine.vocabulary import Address, Command
 
 DONE_KEYS_MAX = 10_000
 """Effect keys remembered, so that a repeated effect is done once."""
-
-log = structlog.get_logger("switchhook.performers")
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -82,12 +80,12 @@ class Performers:
             self._settle(member, owed)
 
     async def _run(self, performer: Performer, asked: Asked, stream: str, owed: tuple[Address, str]) -> None:
-        try:
-            await performer(asked)
-        except Exception as error:
-            # The supervisor's place: one performer's failure ends one call, with its reason journaled.
-            log.error("performer_failed", key=asked.key, member=str(asked.member), exc_info=error)
+        def crash(error: Exception) -> None:
             self._tell(asked.member, Crash(type(error).__name__))
+
+        # One performer's failure ends one call, with its reason journaled.
+        with contained("performer_failed", crash, key=asked.key, member=str(asked.member)):
+            await performer(asked)
         # Not reached when cancelled: an engine that stops asks again when it is back.
         pending = self._pending.get(stream, set())
         pending.discard(owed)

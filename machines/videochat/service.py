@@ -1,7 +1,7 @@
 """The served videochat handshake: who is connected by which device, and what is done for each of them."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import structlog
@@ -12,6 +12,7 @@ from engine.app.users import User
 from engine.errors import MediaError
 from engine.media.access.issuers import development_issuer, issuer_of
 from engine.media.access.port import Access, AccessIssuer, Seat
+from engine.runtime.supervisor import contained
 from engine.transport.application import Request, Response, SocketApp
 from engine.transport.sockets import Socket
 from engine.vocabulary import Address
@@ -128,9 +129,13 @@ class VideochatService:
 
     # -- what sessions need
 
-    def later(self, task: Callable[[], object]) -> None:
-        """Run an async function of a session beside it."""
-        self.host.nursery.start_soon(task)  # type: ignore[arg-type]  # sessions pass async functions
+    def later(self, session: Session, task: Callable[[], Awaitable[None]]) -> None:
+        """Run an async function of a session beside it; if it fails, the session alone is closed."""
+        self.host.nursery.start_soon(self._run, session, task)
+
+    async def _run(self, session: Session, task: Callable[[], Awaitable[None]]) -> None:
+        with contained("session_failed", lambda _: session.fail()):
+            await task()
 
     async def user_by_token(self, token: str) -> User | None:
         """Whose token this is."""

@@ -80,6 +80,10 @@ class Session:
         self._inbox.clear()
         self._socket.close(TURNED_AWAY)
 
+    def fail(self) -> None:
+        """Something of ours raised: close this socket, so that the device begins anew."""
+        self._socket.close(1011)
+
     def replaced(self) -> None:
         """Another socket of the same device has authenticated."""
         if self._follower is not None:
@@ -112,7 +116,7 @@ class Session:
             self.turn_away()
             return
         self._in_hand = True
-        self._service.later(partial(self._admit, asked))
+        self._service.later(self, partial(self._admit, asked))
 
     async def _admit(self, asked: wire.Authenticate) -> None:
         try:
@@ -185,7 +189,7 @@ class Session:
         if target is None:
             self._submit(frame, make(self, data, None))
         else:
-            self._service.later(partial(self._look_up, frame, make, data, target))
+            self._service.later(self, partial(self._look_up, frame, make, data, target))
 
     async def _look_up(self, frame: wire.Incoming, make: "Make", data: object, target: str) -> None:
         """What must be fetched arrives with the command: who the target is, and whether he can be reached."""

@@ -440,3 +440,28 @@ async def test_a_follower_whose_stream_cannot_be_read_is_dropped() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert len(runtime.followers) == 0
         del journal.load  # type: ignore[attr-defined]
+
+
+async def test_a_follower_that_raises_is_dropped_and_the_others_hear() -> None:
+    def raises(version: int, at: float, send: Send) -> None:
+        raise ZeroDivisionError("a follower of the test raises")
+
+    async with running() as runtime:
+        heard: Heard = []
+        runtime.followers.follow(STREAM, 0, raises)
+        runtime.followers.follow(STREAM, 0, listener(heard))
+        await runtime.ask(FRONT, d.Press())
+        await runtime.ask(FRONT, d.Answer("ann"))
+        await settle(heard, 2)
+        assert heard == [(1, "rang"), (2, "answered by ann")]
+        assert len(runtime.followers) == 1
+
+
+async def test_a_sender_that_chokes_on_its_answer_disturbs_nobody() -> None:
+    def raises(answer: object) -> None:
+        raise ZeroDivisionError("a callback of the test raises")
+
+    async with running() as runtime:
+        runtime.submit(FRONT, d.Press(), raises)
+        answer = await runtime.ask(FRONT, d.Answer("ann"))
+        assert answer.outcome is Outcome.MOVED
