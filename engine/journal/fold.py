@@ -13,19 +13,21 @@ from engine.journal.port import Loaded
 from engine.machine.family import (
     Family,
     Record,
+    RuleError,
     StreamState,
     TimerMoved,
     move_timer,
     remember,
 )
 from engine.machine.step import CommandDeferred, Snapshot, arm, step
-from engine.machine.table import Table, timer_name
+from engine.machine.table import Table
 from engine.vocabulary import Address, Command, Effect, Message, Stamp
 
 
 class Episode(msgspec.Struct, frozen=True):
-    """The records that one command left in one machine of a stream."""
+    """The records that one command left in one machine of a stream, or one note of the engine."""
 
+    stream: str
     version: int
     """Version of the first record."""
     at: float
@@ -55,7 +57,10 @@ def fold(family: Family, codec: RecordCodec, stream: str, loaded: Loaded) -> Str
     """
     state = StreamState()
     if loaded.snapshot is not None:
-        kept = codec.decode_snapshot(loaded.snapshot)
+        try:
+            kept = codec.decode_snapshot(loaded.snapshot)
+        except CodecError as error:
+            raise JournalCorruptError(stream, loaded.snapshot_version, str(error)) from error
         state = StreamState(loaded.snapshot_version, kept.members, dict(kept.seen))
     for episode in episodes(codec, stream, loaded):
         fold_episode(family, state, episode)
@@ -70,8 +75,10 @@ def encoded(codec: RecordCodec, state: StreamState) -> bytes:
 def episodes(codec: RecordCodec, stream: str, loaded: Loaded) -> Iterator[Episode]:
     """The events of `loaded`, decoded and put together by command.
 
+    Where `loaded` begins inside of an episode, the first one has no cause.
+
     Raises:
-        JournalCorruptError: a record cannot be read.
+        JournalCorruptError: a record cannot be read, or its command is missing.
     """
     records: list[Record] = []
     first, at = 0, 0.0
@@ -80,35 +87,56 @@ def episodes(codec: RecordCodec, stream: str, loaded: Loaded) -> Iterator[Episod
             record = codec.decode(stored.data)
         except CodecError as error:
             raise JournalCorruptError(stream, stored.version, str(error)) from error
-        if records and _begins(record, records[-1]):
-            yield Episode(first, at, tuple(records))
+        if records and _begins(record):
+            yield Episode(stream, first, at, tuple(records))
             records = []
+        elif records and not _goes_on(record, records[-1]):
+            raise JournalCorruptError(stream, stored.version, "an event without its command")
         if not records:
             first, at = stored.version, stored.at
         records.append(record)
     if records:
-        yield Episode(first, at, tuple(records))
+        yield Episode(stream, first, at, tuple(records))
 
 
 def fold_episode(family: Family, state: StreamState, episode: Episode) -> None:
-    """Bring `state` forward by what one command did."""
+    """Bring `state` forward by what one command did.
+
+    Raises:
+        JournalCorruptError: it belongs to nobody, or the tables of today can make nothing of it.
+    """
     member = episode.member
-    now = state.members.get(member) or family.initial(member)
-    table = family.kinds[member.kind].table
-    state.members[member] = _after(table, now, episode)
+    now = before(family, state, episode)
+    if episode.cause is None and not isinstance(episode.records[0].event, TimerMoved):
+        raise _unfoldable(episode, "an event without its command")
+    try:
+        state.members[member] = _after(family.kinds[member.kind].table, now, episode)
+    except Exception as error:
+        # A rule that meets the records of an older one may raise anything; it costs this stream, no other.
+        raise _unfoldable(episode, f"the rules raise {type(error).__name__} on it") from error
     state.version = episode.last_version
     if episode.cause is not None and episode.cause.stamp.id:
         remember(state, episode.cause.stamp.id, episode.version)
 
 
+def before(family: Family, state: StreamState, episode: Episode) -> Snapshot:
+    """The machine that the episode happened to, as it was.
+
+    Raises:
+        JournalCorruptError: there is no such machine.
+    """
+    member = episode.member
+    if member.kind not in family.kinds:
+        raise _unfoldable(episode, f"there is no machine of the kind {member.kind}")
+    return state.members.get(member) or family.initial(member)
+
+
 def _after(table: Table[Any, Any], now: Snapshot, episode: Episode) -> Snapshot:
     last = episode.records[-1]
     cause = episode.cause
-    if cause is None:
-        for record in episode.records:
-            assert isinstance(record.event, TimerMoved), "only the engine's own notes have no cause"
-            now = move_timer(now, record.event)
-        return now
+    if isinstance(last.event, TimerMoved):
+        return move_timer(now, last.event)
+    assert cause is not None, "only the engine's own notes have no cause"
     entered = last.entries != now.entries
     if entered and now.deferred:
         # What waited was tried again in between, perhaps in several states: only stepping tells in which.
@@ -123,16 +151,20 @@ def _after(table: Table[Any, Any], now: Snapshot, episode: Episode) -> Snapshot:
     if entered:
         timers = tuple(arm(one, data, cause.stamp.at, last.entries) for one in table.timers_of[state])
         return Snapshot(state, data, timers, deferred, last.entries)
-    fired = {timer_name(one) for one in table.timers_of[state] if isinstance(cause, one.command)}
-    timers = tuple(one for one in now.timers if not (one.name in fired and one.due <= cause.stamp.at))
-    return Snapshot(state, data, timers, deferred, now.entries)
+    return Snapshot(state, data, now.timers, deferred, now.entries)
 
 
-def _begins(record: Record, before: Record) -> bool:
-    if not isinstance(record.event, TimerMoved):
-        return record.cause is not None
+def _begins(record: Record) -> bool:
     # The engine's own note has no cause, and does not belong to the command before it.
-    return not isinstance(before.event, TimerMoved) or record.member != before.member
+    return record.cause is not None or isinstance(record.event, TimerMoved)
+
+
+def _goes_on(record: Record, before: Record) -> bool:
+    return record.member == before.member and not isinstance(before.event, TimerMoved)
+
+
+def _unfoldable(episode: Episode, reason: str) -> JournalCorruptError:
+    return JournalCorruptError(episode.stream, episode.version, reason)
 
 
 def _state(table: Table[Any, Any], name: str) -> Enum:
@@ -175,7 +207,10 @@ def _effects_again(
     state = StreamState()
     for episode in episodes(codec, stream, loaded):
         if episode.cause is not None:
-            now = state.members.get(episode.member) or family.initial(episode.member)
-            said = family.step(episode.member, now, episode.cause).effects
+            now = before(family, state, episode)
+            try:
+                said = family.step(episode.member, now, episode.cause).effects
+            except RuleError as error:
+                raise _unfoldable(episode, f"{error} when it is stepped again") from error
             yield episode, [one for one in said if not isinstance(one, StartTimer | StopTimer | Tell)]
         fold_episode(family, state, episode)

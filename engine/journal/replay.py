@@ -7,7 +7,7 @@ import attrs
 
 from engine.codec.records import RecordCodec
 from engine.errors import CodecError, JournalCorruptError
-from engine.journal.fold import Episode, encoded, episodes, fold, fold_episode
+from engine.journal.fold import Episode, before, encoded, episodes, fold, fold_episode
 from engine.journal.port import Journal, Loaded
 from engine.machine.family import Family, Record, RuleError, StreamState
 
@@ -26,23 +26,26 @@ def differences(
 ) -> Iterator[Difference]:
     """Compare a stream with what its tables make of it.
 
-    `whole` holds every event, `short` the newest snapshot and the events behind it. Each command is stepped
-    again on what came before it: its events must come out byte for byte. The fold of everything must be the
-    snapshot folded on.
+    `whole` holds every event, `short` the newest snapshot and the events behind it, read before `whole`: the
+    server may have gone on in between. Each command is stepped again on what came before it: its events must
+    come out byte for byte. The fold of everything up to where `short` ends must be the snapshot folded on.
     """
     state = StreamState()
+    compared = not short.head
     try:
+        from_snapshot = fold(family, codec, stream, short)
         for episode in episodes(codec, stream, whole):
             yield from _stepped_again(family, codec, stream, state, episode)
             fold_episode(family, state, episode)
-        from_snapshot = fold(family, codec, stream, short)
+            if state.version == short.head:
+                compared = encoded(codec, state) == encoded(codec, from_snapshot)
     except JournalCorruptError as error:
         yield Difference(stream, error.version, str(error))
         return
-    except (CodecError, KeyError) as error:
-        yield Difference(stream, state.version + 1, f"cannot be folded: {error!r}")
+    except CodecError as error:
+        yield Difference(stream, state.version, f"the folded state cannot be written: {error}")
         return
-    if encoded(codec, state) != encoded(codec, from_snapshot):
+    if not compared:
         yield Difference(stream, short.snapshot_version, "the snapshot is not what its events make")
 
 
@@ -51,7 +54,7 @@ def _stepped_again(
 ) -> Iterator[Difference]:
     if episode.cause is None:
         return
-    now = state.members.get(episode.member) or family.initial(episode.member)
+    now = before(family, state, episode)
     try:
         step = family.step(episode.member, now, episode.cause)
     except RuleError as error:
@@ -86,8 +89,8 @@ async def replay(journal: Journal, family: Family, codec: RecordCodec) -> AsyncI
     while page := await journal.streams(after):
         for stream, _ in page:
             try:
-                whole = await journal.load(stream, snapshot=False)
                 short = await journal.load(stream)
+                whole = await journal.load(stream, snapshot=False)
             except JournalCorruptError as error:
                 yield Replayed(stream, 0, (Difference(stream, error.version, str(error)),))
                 continue

@@ -337,8 +337,9 @@ class _Turn:
         step = self._family.step(address, now, command)
         if step.outcome is Outcome.REFUSED:
             return step
-        if timer is not None and not step.events:
-            # It has fired for nothing, and that must be read from the journal like everything else.
+        if timer is not None and step.after.entries == now.entries:
+            # It has fired and the state goes on without it: only a note of its own says so in the journal,
+            # because the same command may come from elsewhere while the timer runs.
             gone = TimerMoved(timer, None)
             change.records.append(Record(address, now.state.name, now.entries, gone))
             change.members[address] = now
