@@ -349,7 +349,7 @@ class LinkDriver:
         self._cursor.prove()
         request = self._asked.get(frame.event.id)
         # Nobody waits for an answer that came too late, or twice because its request was sent twice.
-        if request is not None:
+        if request is not None and request.answer is None:
             request.answer = frame
             request.done.set()
 

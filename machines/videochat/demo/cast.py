@@ -14,7 +14,7 @@ import trio
 
 from machines.videochat.client import VideochatError
 from machines.videochat.demo.board import UnmetError
-from machines.videochat.demo.lines import lines_of
+from machines.videochat.demo.lines import Lines
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class Server:
         self._process = await launch(self._nursery, ["-c", SERVE, "serve", *options], self.log)
         assert self._process.stdout is not None
         with trio.move_on_after(WAIT_SECONDS):
-            async for line in lines_of(self._process.stdout):
+            async for line in Lines(self._process.stdout):
                 (address,) = json.loads(line)["listening"]
                 self._listen = address.removeprefix("http://")
                 self.url = f"ws://{self._listen}/videochat"
@@ -199,7 +199,7 @@ class User:
 
     async def _listen(self) -> None:
         assert self._process.stdout is not None
-        async for line in lines_of(self._process.stdout):
+        async for line in Lines(self._process.stdout):
             self._take(json.loads(line))
             self._wake()
         self._gone = True

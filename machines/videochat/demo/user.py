@@ -24,7 +24,7 @@ from machines.videochat.client import (
     VideochatError,
     connect_videochat,
 )
-from machines.videochat.demo.lines import lines_of
+from machines.videochat.demo.lines import Lines
 
 SETTINGS = ClientSettings(first_delay_seconds=0.1, longest_delay_seconds=0.5, give_up_seconds=15.0)
 """The demonstration restarts its server at once; a fleet of telephones waits longer."""
@@ -110,7 +110,7 @@ def _say(words: dict[str, Any]) -> None:
 
 async def _main() -> None:
     async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as stream:
-        await live(lines_of(stream), _say)
+        await live(Lines(stream), _say)
 
 
 if __name__ == "__main__":
