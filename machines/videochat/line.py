@@ -268,9 +268,10 @@ def _announce_closed(user: str, event: v.RingClosed) -> tuple[Send, ...]:
     if event.grant is not None:
         # It carries a token: only the device that asked last may have it. Those before it stop ringing.
         accepted = v.VideochatAccepted(request_id=event.request_id)
+        older = {*event.older_devices} - {event.device}
         return (
             Send(to=user, message=event.grant, only=event.device),
-            *(Send(to=user, message=accepted, only=device) for device in event.older_devices),
+            *(Send(to=user, message=accepted, only=device) for device in sorted(older)),
         )
     if not event.aloud:
         return ()
