@@ -1,6 +1,6 @@
 """Commands in, decisions out: stepped where they arrive, journaled together, performed afterwards."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ from engine.errors import (
     HistoryLostError,
     JournalError,
     OverloadedError,
+    UnavailableError,
     UnknownOutcomeError,
 )
 from engine.journal.fold import answer_again, encoded, fold
@@ -36,7 +37,7 @@ from engine.machine.family import (
     apply_change,
 )
 from engine.machine.step import Outcome
-from engine.machine.table import Crash
+from engine.machine.table import Crash, RebuildOnCrash
 from engine.runtime.supervisor import contained
 from engine.runtime.world import World
 from engine.vocabulary import Address, Command, Message
@@ -49,6 +50,8 @@ RETRIES_MAX = 50
 
 SNAPSHOT_EVERY = 200
 """Events between two snapshots of a stream; below that a fold is faster than reading a snapshot."""
+
+CLOSED = "the engine was left"
 
 log = structlog.get_logger("switchhook.runtime")
 
@@ -90,6 +93,8 @@ class _Ticket:
     """The owed effect that is done."""
     fresh: bool = False
     tries: int = 0
+    alone: bool = False
+    """It gets an append of its own: one of those it was appended with cannot be journaled."""
 
 
 @attrs.frozen(eq=False)
@@ -129,7 +134,12 @@ class Dispatcher:
         self._busy: set[str] = set()
         self._parked: dict[str, deque[_Ticket]] = {}
         self._loading: set[str] = set()
-        self._crashed: dict[Address, str] = {}
+        self._reading: Counter[str] = Counter()
+        self._crashed: set[Address] = set()
+        self._rebuilt: Counter[Address] = Counter()
+        self._answers: deque[tuple[_Ticket, Answer]] = deque()
+        self._answering = False
+        self._closed = False
         self._number = 0
         self._idle = trio.Event()
         self.in_flight = 0
@@ -148,7 +158,7 @@ class Dispatcher:
     ) -> None:
         """Stamp and decide `command`; `done` is called once, after the journal has what it changed.
 
-        Never blocks. `done` may be called before `submit` returns only with an OverloadedError.
+        Never blocks. `done` may be called before `submit` returns only with an error.
         """
         stamped = attrs.evolve(command, stamp=self._world.stamp(command_id))
         self._number += 1
@@ -166,6 +176,18 @@ class Dispatcher:
         stamped = Command(stamp=self._world.stamp())
         self._take([_Ticket(self._number, to, stamped, done, settles=owed)])
 
+    def close(self) -> None:
+        """Decide nothing any more, and tell whoever waits.
+
+        What is on its way into the journal is still answered, and not performed: that is owed, and asked
+        again by the next engine.
+        """
+        self._closed = True
+        for ticket in [one for queue in self._parked.values() for one in queue]:
+            self._fail(ticket, UnavailableError(CLOSED))
+        self._parked.clear()
+        self._tell_answers()
+
     async def wait_idle(self) -> None:
         """Wait until nothing is on its way into the journal."""
         while self.in_flight:
@@ -179,9 +201,17 @@ class Dispatcher:
     async def read(self, stream: str) -> StreamState:
         """The committed state of `stream`, read from the journal if need be; not to be changed."""
         state = self._streams.get(stream)
-        if state is None:
+        if state is not None:
+            return state
+        self._reading[stream] += 1
+        try:
             loaded = await self._journal.load(stream)
-            state = self._streams.setdefault(stream, fold(self._family, self._codec, stream, loaded))
+        except UnicodeEncodeError as error:
+            raise CodecError("the name of a stream has to be UTF-8") from error
+        finally:
+            self._reading -= Counter((stream,))
+        state = self._streams.setdefault(stream, fold(self._family, self._codec, stream, loaded))
+        self._evict(keep=stream)
         return state
 
     def statistics(self) -> dict[str, int]:
@@ -195,11 +225,27 @@ class Dispatcher:
     # -- deciding
 
     def _take(self, tickets: Sequence[_Ticket]) -> None:
-        batch = _Batch(Draft(self._family, self._streams), [])
+        batch = self._empty()
         for ticket in tickets:
+            if self._closed:
+                self._fail(ticket, UnavailableError(CLOSED))
+                continue
+            if ticket.alone:
+                batch = self._sent(batch)
             self._decide(batch, ticket)
+            if ticket.alone:
+                batch = self._sent(batch)
+        self._sent(batch)
+        self._tell_answers()
+
+    def _empty(self) -> _Batch:
+        return _Batch(Draft(self._family, self._streams), [])
+
+    def _sent(self, batch: _Batch) -> _Batch:
+        """Append the batch, and begin another."""
         if batch.decided:
             self._append(batch)
+        return self._empty()
 
     def _decide(self, batch: _Batch, ticket: _Ticket) -> None:
         try:
@@ -239,18 +285,25 @@ class Dispatcher:
     def _crash(self, batch: _Batch, ticket: _Ticket, crash: RuleError) -> None:
         address = crash.address
         log.error("rule_raised", member=str(address), command=type(ticket.command).__name__, exc_info=crash)
-        self._count(ticket, "crashed")
-        error = CallCrashedError(f"a rule of {address} raised; it has ended")
-        self._tell(ticket, Answer(Outcome.REFUSED, error=error))
-        kind = self._family.kinds[address.kind]
-        if isinstance(ticket.command, Crash) or kind.table.crash is None:
+        self._fail(ticket, CallCrashedError(f"a rule of {address} raised; it has ended"), "crashed")
+        policy = self._family.kinds[address.kind].table.crash
+        if isinstance(ticket.command, Crash) or policy is None:
             # Its crash reaction raises too: nothing can be journaled about it, so it only stops.
-            self._crashed[address] = str(crash)
+            self._crashed.add(address)
+            return
+        if isinstance(policy, RebuildOnCrash) and self._rebuilt[address] < policy.limit:
+            self._rebuilt[address] += 1
+            self._forget(batch, self._family.stream_of(address))
             return
         self._number += 1
         reason = type(crash.__cause__).__name__ if crash.__cause__ is not None else "unknown"
         ended = Crash(reason, stamp=self._world.stamp())
         self._decide(batch, _Ticket(self._number, address, ended, _nobody_asked))
+
+    def _forget(self, batch: _Batch, stream: str) -> None:
+        """Have `stream` read from the journal again, unless what was decided on it is on its way there."""
+        if stream not in self._busy and stream not in batch.draft.changes:
+            self._streams.pop(stream, None)
 
     # -- journaling
 
@@ -261,15 +314,24 @@ class Dispatcher:
                 touched.setdefault(stream, change.base)
         try:
             writes = [self._write(stream, batch.draft.changes[stream], batch.decided) for stream in touched]
-        except CodecError as error:
-            # A word that the journal cannot hold is our fault; nothing has happened yet.
-            log.error("not_journalable", reason=str(error))
-            for ticket, _ in batch.decided:
-                self._fail(ticket, error)
+            self._journal.submit(writes, lambda result: self._appended(batch, result))
+        except (CodecError, ValueError) as error:
+            self._not_journalable(batch, error)
             return
         self._busy.update(touched)
         self.in_flight += 1
-        self._journal.submit(writes, lambda result: self._appended(batch, result))
+
+    def _not_journalable(self, batch: _Batch, error: CodecError | ValueError) -> None:
+        """A word that no journal can hold is our fault, and fails its own command. Nothing has happened."""
+        tickets = [ticket for ticket, _ in batch.decided]
+        if len(tickets) > 1:
+            for ticket in tickets:
+                ticket.alone = True
+            self._take(tickets)
+            return
+        log.error("not_journalable", command=type(tickets[0].command).__name__, reason=str(error))
+        own = error if isinstance(error, CodecError) else CodecError(f"no journal can hold this: {error}")
+        self._fail(tickets[0], own)
 
     def _write(self, stream: str, change: Change, decided: list[tuple[_Ticket, Decision]]) -> Write:
         if not change.records:
@@ -308,7 +370,6 @@ class Dispatcher:
     def _appended(self, batch: _Batch, result: Sequence[int] | JournalError) -> None:
         self.in_flight -= 1
         streams = batch.draft.changes
-        self._busy.difference_update(streams)
         if isinstance(result, JournalError):
             self._not_appended(batch, result)
         else:
@@ -316,8 +377,12 @@ class Dispatcher:
                 apply_change(self._own(stream), change)
             for ticket, decision in batch.decided:
                 self._answer(ticket, decision)
+        self._tell_answers()
+        if not isinstance(result, JournalError) and not self._closed:
             performances = tuple(one for _, decision in batch.decided for one in decision.performances)
             self._on_commit(Committed(streams, performances, batch.decided[-1][0].command.stamp.at))
+        # Only now: what those who were told have sent at once waits behind what had come before it.
+        self._busy.difference_update(streams)
         self._release(streams)
         if not self.in_flight:
             self._idle.set()
@@ -336,7 +401,7 @@ class Dispatcher:
                 self._streams.pop(stream, None)
         for ticket, _ in batch.decided:
             ticket.tries += 1
-            if again and ticket.tries <= RETRIES_MAX:
+            if again and not self._closed and ticket.tries <= RETRIES_MAX:
                 self._park(ticket, self._family.stream_of(ticket.to))
             else:
                 self._fail(ticket, error)
@@ -353,6 +418,9 @@ class Dispatcher:
 
     def _answer(self, ticket: _Ticket, decision: Decision) -> None:
         if decision.reason == DUPLICATE:
+            if self._closed:
+                self._fail(ticket, UnavailableError(CLOSED))
+                return
             self._count(ticket, DUPLICATE)
             self._nursery.start_soon(self._answer_again, ticket, decision)
             return
@@ -361,26 +429,39 @@ class Dispatcher:
         for one in decision.performances:
             if isinstance(one.effect, Reply):
                 message = one.effect.message
-        self._tell(ticket, Answer(decision.outcome, decision.reason, message, None, ticket.command.stamp.at))
+        answer = Answer(decision.outcome, decision.reason, message, None, ticket.command.stamp.at)
+        self._answers.append((ticket, answer))
 
     async def _answer_again(self, ticket: _Ticket, decision: Decision) -> None:
         """Answer a repeated command by stepping the journaled one again; nothing is changed or performed."""
         stream = self._family.stream_of(ticket.to)
+        answer = Answer(Outcome.REFUSED, error=UnavailableError(CLOSED))
         try:
             loaded = await self._journal.load(stream, snapshot=False)
+            message = answer_again(self._family, self._codec, stream, loaded, decision.seen_at)
+            answer = Answer(Outcome.MOVED, DUPLICATE, message, None, ticket.command.stamp.at)
         except JournalError as error:
-            self._fail(ticket, error)
+            answer = Answer(Outcome.REFUSED, error=error)
+        finally:
+            # Also when the engine is left meanwhile: whoever waits has to hear of it.
+            self._answers.append((ticket, answer))
+            self._tell_answers()
+
+    def _fail(self, ticket: _Ticket, error: EngineError, outcome: str = "failed") -> None:
+        self._count(ticket, outcome)
+        self._answers.append((ticket, Answer(Outcome.REFUSED, error=error)))
+
+    def _tell_answers(self) -> None:
+        """Answer in order, with nothing half decided: who is answered may send the next command at once."""
+        if self._answering:
             return
-        message = answer_again(self._family, self._codec, stream, loaded, decision.seen_at)
-        self._tell(ticket, Answer(Outcome.MOVED, DUPLICATE, message, None, ticket.command.stamp.at))
-
-    def _tell(self, ticket: _Ticket, answer: Answer) -> None:
-        with contained("answer_not_taken", member=str(ticket.to), command=type(ticket.command).__name__):
-            ticket.done(answer)
-
-    def _fail(self, ticket: _Ticket, error: EngineError) -> None:
-        self._count(ticket, "failed")
-        self._tell(ticket, Answer(Outcome.REFUSED, error=error))
+        self._answering = True
+        while self._answers:
+            ticket, answer = self._answers.popleft()
+            # Whoever asked may fail, and the journal's delivery must go on.
+            with contained("answer_not_taken", member=str(ticket.to), command=type(ticket.command).__name__):
+                ticket.done(answer)
+        self._answering = False
 
     def _count(self, ticket: _Ticket, outcome: str) -> None:
         key = (ticket.to.kind, type(ticket.command).__name__, outcome)
@@ -400,9 +481,9 @@ class Dispatcher:
             log.error("stream_unreadable", stream=stream, reason=str(error))
             for ticket in self._parked.pop(stream, ()):
                 self._fail(ticket, error)
+            self._tell_answers()
         finally:
             self._loading.discard(stream)
-        self._evict(keep=stream)
         if stream not in self._busy:
             self._release((stream,))
 
@@ -411,7 +492,9 @@ class Dispatcher:
         excess = len(self._streams) - self._streams_max
         if excess <= 0:
             return
-        idle = (one for one in self._streams if one not in self._busy and one != keep)
+        # What is being read is kept as well: an older reading must not come in its place.
+        used = (self._busy, self._reading, (keep,))
+        idle = (one for one in self._streams if not any(one in some for some in used))
         for stream in [name for name, _ in zip(idle, range(excess), strict=False)]:
             del self._streams[stream]
 

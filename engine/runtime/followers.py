@@ -12,15 +12,21 @@ from engine.effects import Send
 from engine.errors import JournalError
 from engine.journal.fold import episodes
 from engine.journal.port import Journal
-from engine.machine.family import Family
-from engine.machine.step import CommandDeferred
+from engine.machine.family import Family, RuleError
 from engine.runtime.dispatcher import Committed, Dispatcher
 from engine.runtime.supervisor import contained
 
 log = structlog.get_logger("switchhook.followers")
 
 Deliver: TypeAlias = Callable[[int, float, Send], None]
-"""(version, UTC seconds, message); must not raise and must not block."""
+"""(version, UTC seconds, message); must not block. What it raises ends the follower."""
+
+Lost: TypeAlias = Callable[[], None]
+"""Told once when the follower hears nothing any more, though it has not left."""
+
+
+def _nothing() -> None:
+    """Who does not care that nothing more comes."""
 
 
 @attrs.define(eq=False)
@@ -30,6 +36,7 @@ class Follower:
     stream: str
     cursor: int
     deliver: Deliver
+    lost: Lost
     live: bool = False
     closed: bool = False
 
@@ -55,9 +62,9 @@ class Followers:
     def __len__(self) -> int:
         return sum(len(followers) for followers in self._by_stream.values())
 
-    def follow(self, stream: str, since: int, deliver: Deliver) -> Follower:
+    def follow(self, stream: str, since: int, deliver: Deliver, lost: Lost = _nothing) -> Follower:
         """Deliver everything announced behind version `since`, then what comes, until `leave`."""
-        follower = Follower(stream, since, deliver)
+        follower = Follower(stream, since, deliver, lost)
         self._by_stream.setdefault(stream, set()).add(follower)
         state = self._dispatcher.peek(stream)
         if state is not None and state.version <= since:
@@ -95,8 +102,12 @@ class Followers:
     def _tell(self, follower: Follower, version: int, at: float, send: Send) -> None:
         """One follower that raises is dropped; the others of the stream are told all the same."""
         if not follower.closed:
-            with contained("follower_failed", lambda _: self.leave(follower), stream=follower.stream):
+            with contained("follower_failed", lambda _: self._lose(follower), stream=follower.stream):
                 follower.deliver(version, at, send)
+
+    def _lose(self, follower: Follower) -> None:
+        self.leave(follower)
+        follower.lost()
 
     async def _catch_up(self, follower: Follower) -> None:
         try:
@@ -107,18 +118,14 @@ class Followers:
                     follower.live = True
                     return
                 await self._read_on(follower)
-        except JournalError as error:
+        except (JournalError, RuleError) as error:
             log.error("catch_up_failed", stream=follower.stream, reason=str(error))
-            self.leave(follower)
+            self._lose(follower)
 
     async def _read_on(self, follower: Follower) -> None:
         loaded = await self._journal.load(follower.stream, follower.cursor, snapshot=False)
         for episode in episodes(self._codec, follower.stream, loaded):
-            announce = self._family.kinds[episode.member.kind].announce
-            for offset, record in enumerate(episode.records):
-                if announce is not None and not isinstance(record.event, CommandDeferred):
-                    for send in announce(record.member, record.event):
-                        if follower.closed:
-                            return
-                        self._tell(follower, episode.version + offset, episode.at, send)
-                follower.cursor = episode.version + offset
+            for version, record in enumerate(episode.records, episode.version):
+                for send in self._family.announced(record.member, record.event):
+                    self._tell(follower, version, episode.at, send)
+                follower.cursor = version

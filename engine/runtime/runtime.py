@@ -4,17 +4,24 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
+import attrs
 import structlog
 import trio
 
 from engine.codec.records import RecordCodec
-from engine.errors import EngineError
+from engine.errors import (
+    CallCrashedError,
+    CodecError,
+    JournalCorruptError,
+    UnavailableError,
+)
 from engine.journal.fold import ask_again
 from engine.journal.port import Journal
 from engine.machine.family import OWED, Family, Performance, StreamState, split_index_name
-from engine.machine.step import Snapshot
+from engine.machine.step import Outcome, Snapshot
 from engine.machine.table import OnRestart, timer_name
-from engine.runtime.dispatcher import Answer, Committed, Dispatcher, Done
+from engine.nurseries import open_block_nursery
+from engine.runtime.dispatcher import CLOSED, Answer, Committed, Dispatcher, Done
 from engine.runtime.followers import Followers
 from engine.runtime.performers import Performer, Performers
 from engine.runtime.scopes import Scopes
@@ -25,7 +32,18 @@ from engine.vocabulary import Address, Command
 DRAIN_SECONDS = 5.0
 """How long closing waits for what is on its way into the journal."""
 
+RETRY_SECONDS = 1.0
+"""How long a timer that could not be journaled waits before it fires again."""
+
 log = structlog.get_logger("switchhook.runtime")
+
+
+@attrs.define(eq=False)
+class _Waiter:
+    """Tasks that wait for the next change of one stream."""
+
+    changed: trio.Event = attrs.field(factory=trio.Event)
+    tasks: int = 0
 
 
 class Runtime:
@@ -51,7 +69,8 @@ class Runtime:
         self.timers = TimerHeap(world.clock, self._fire)
         self.scopes = Scopes(nursery, self._scope_failed)
         self._performers = Performers(performers, self.scopes, self.tell, self._settle)
-        self._waiters: dict[str, trio.Event] = {}
+        self._waiters: dict[str, _Waiter] = {}
+        self._closed = False
 
     def submit(self, to: Address, command: Command, done: Done, *, command_id: str = "") -> None:
         """Command `to` without waiting; `done` gets the answer."""
@@ -87,8 +106,29 @@ class Runtime:
         return state.members.get(address) or self.family.initial(address)
 
     async def wait_change(self, stream: str) -> None:
-        """Wait until the next append to `stream`."""
-        await self._waiters.setdefault(stream, trio.Event()).wait()
+        """Wait until the next append to `stream`.
+
+        Raises:
+            UnavailableError: the engine was left.
+        """
+        if not self._closed:
+            waiter = self._waiters.setdefault(stream, _Waiter())
+            waiter.tasks += 1
+            try:
+                await waiter.changed.wait()
+            finally:
+                waiter.tasks -= 1
+                if not waiter.tasks and self._waiters.get(stream) is waiter:
+                    del self._waiters[stream]
+        if self._closed:
+            raise UnavailableError(CLOSED)
+
+    def close(self) -> None:
+        """Tell everybody who waits that nothing will come."""
+        self._closed = True
+        self.dispatcher.close()
+        for waiter in self._waiters.values():
+            waiter.changed.set()
 
     # -- inside
 
@@ -100,7 +140,7 @@ class Runtime:
                     self.timers.start(address, timer, due)
             waiter = self._waiters.pop(stream, None) if change.records else None
             if waiter is not None:
-                waiter.set()
+                waiter.changed.set()
         self.followers.committed(committed)
         for stream, change in committed.changes.items():
             for address in change.ended:
@@ -120,10 +160,22 @@ class Runtime:
         self.dispatcher.submit(address, command(), partial(self._fired, address, name), timer=name)
 
     def _fired(self, address: Address, name: str, answer: Answer) -> None:
-        if answer.error is not None:
+        if answer.error is None and answer.outcome is not Outcome.REFUSED:
+            self._fire_later(address, name)
+            return
+        reason = str(answer.error or answer.reason)
+        log.warning("timer_not_fired", member=str(address), timer=name, reason=reason)
+        if not isinstance(answer.error, CallCrashedError | CodecError | JournalCorruptError):
             # The deadline stands in the journal; firing again later is the at-least-once half of the promise.
-            log.warning("timer_not_fired", member=str(address), timer=name, reason=str(answer.error))
-            self.timers.start(address, name, self.world.clock() + 1.0)
+            self.timers.start(address, name, self.world.clock() + RETRY_SECONDS)
+
+    def _fire_later(self, address: Address, name: str) -> None:
+        """Put back a timer that is still running: the clock was set back between its firing and its step."""
+        state = self.dispatcher.peek(self.family.stream_of(address))
+        snapshot = state.members.get(address) if state is not None else None
+        for timer in snapshot.timers if snapshot is not None else ():
+            if timer.name == name:
+                self.timers.start(address, name, timer.due)
 
     def _scope_failed(self, call: str, failures: Exception) -> None:
         log.error("call_scope_failed", call=call, exc_info=failures)
@@ -159,9 +211,14 @@ class Runtime:
             return
         stream = self.family.stream_of(address)
         version, _, index = owed.removeprefix(OWED).partition(":")
-        loaded = await self.journal.load(stream, snapshot=False)
-        asked = ask_again(self.family, self.codec, stream, loaded, int(version), int(index))
-        final = (await self.snapshot(address)).state in kind.table.final
+        try:
+            loaded = await self.journal.load(stream, snapshot=False)
+            asked = ask_again(self.family, self.codec, stream, loaded, int(version), int(index))
+            final = (await self.snapshot(address)).state in kind.table.final
+        except JournalCorruptError as error:
+            # One call's damage keeps no other from going on.
+            log.error("stream_unreadable", stream=stream, reason=str(error))
+            return
         if asked is None or (final and asked[2] not in {state.name for state in kind.table.final}):
             # The tables ask nothing there any more, or the machine that wanted it has ended since.
             self._settle(address, owed)
@@ -213,17 +270,14 @@ async def open_runtime(
     Raises:
         EngineError: the journal cannot be read.
     """
-    async with trio.open_nursery() as nursery:
+    async with open_block_nursery() as nursery:
         runtime = Runtime(journal, codec, family, world or World(), performers or {}, nursery)
         try:
             await runtime.recover()
-        except EngineError:
-            nursery.cancel_scope.cancel()
-            raise
-        nursery.start_soon(runtime.timers.run)
-        try:
+            nursery.start_soon(runtime.timers.run)
             yield runtime
         finally:
             with trio.move_on_after(DRAIN_SECONDS, shield=True):
                 await runtime.drain()
+            runtime.close()
             nursery.cancel_scope.cancel()

@@ -12,6 +12,10 @@ LOOK_AGAIN_SECONDS = 5.0
 """The wall clock may be set while we sleep; the heap is looked at this often at the least."""
 
 
+FIRED_MAX = 500
+"""Timers fired in one go; after an outage many are due, and other tasks must get their turn."""
+
+
 class TimerHeap:
     """Deadlines in UTC seconds, fired in order; a stale one is found out by whoever is told.
 
@@ -39,7 +43,9 @@ class TimerHeap:
         """Fire what is due, for ever."""
         while True:
             now = self._clock()
-            while self._heap and self._heap[0][0] <= now:
+            for _ in range(FIRED_MAX):
+                if not self._heap or self._heap[0][0] > now:
+                    break
                 _, _, address, name = heapq.heappop(self._heap)
                 self._fire(address, name)
             self._sooner = trio.Event()

@@ -9,7 +9,7 @@ import trio
 
 from engine.app.api import Host
 from engine.app.users import User
-from engine.errors import MediaError
+from engine.errors import JournalCorruptError, MediaError
 from engine.media.access.issuers import development_issuer, issuer_of
 from engine.media.access.port import Access, AccessIssuer, Seat
 from engine.runtime.supervisor import contained
@@ -118,7 +118,12 @@ class VideochatService:
         """After a restart nobody is connected: give every party of a live call the time of a lost socket."""
         lost: dict[tuple[str, str], v.LoseDevice] = {}
         for stream, _ in await self.runtime.journal.heads((f"live:{v.RING}", f"live:{v.ROOM}")):
-            state = await self.runtime.read(stream)
+            try:
+                state = await self.runtime.read(stream)
+            except JournalCorruptError as error:
+                # One call's damage keeps nobody else from being served.
+                log.error("call_unreadable", stream=stream, reason=str(error))
+                continue
             for snapshot in state.members.values():
                 for user, device in _parties(snapshot.data):
                     lost[user, device] = v.LoseDevice(device=device, last=True)
@@ -188,6 +193,7 @@ def _parties(data: object) -> list[tuple[str, str]]:
 def _issuer(settings: VideochatSettings) -> AccessIssuer:
     if settings.engine:
         return issuer_of(settings.engine)
+    log.warning("media_keys_made_up", reason="[videochat.engine] is missing, so the tokens open nothing")
     return development_issuer()
 
 

@@ -158,7 +158,7 @@ class Session:
         self._tell_event(wire.USER_INFO, "", info)
         for version, at, send in missed:
             self._deliver(version, at, send)
-        self._follower = runtime.followers.follow(stream, start, self._deliver)
+        self._follower = runtime.followers.follow(stream, start, self._deliver, self.fail)
         self._service.returned(self, line)
 
     # -- requests
