@@ -374,7 +374,7 @@ class Dispatcher:
             self._not_appended(batch, result)
         else:
             for stream, change in streams.items():
-                apply_change(self._own(stream), change)
+                self._apply(stream, change)
             for ticket, decision in batch.decided:
                 self._answer(ticket, decision)
         self._tell_answers()
@@ -386,6 +386,15 @@ class Dispatcher:
         self._release(streams)
         if not self.in_flight:
             self._idle.set()
+
+    def _apply(self, stream: str, change: Change) -> None:
+        state = self._own(stream)
+        if state.version == change.base:
+            apply_change(state, change)
+        elif state.version < change.version:
+            # Read from the journal in the middle of others' appends: read it again when it is needed.
+            del self._streams[stream]
+        # Otherwise a reader was faster and has read what this append made.
 
     def _own(self, stream: str) -> StreamState:
         state = self._streams.get(stream)

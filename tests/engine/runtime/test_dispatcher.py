@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import attrs
 import trio
@@ -272,3 +273,30 @@ async def test_a_long_stream_gets_snapshots_that_fold_to_the_same() -> None:
         whole = fold(runtime.family, runtime.codec, stream, await journal.load(stream, snapshot=False))
         assert short.members == whole.members == (await runtime.read(stream)).members
         assert short.version == whole.version == module.SNAPSHOT_EVERY + 20
+
+
+async def test_a_reader_may_see_an_append_before_its_writer_is_told() -> None:
+    class Slow(FaultyJournal):
+        def submit(self, writes: Sequence[Write], done: Done) -> None:
+            held.append((writes, done))
+
+        def let_go(self) -> None:
+            for writes, done in held:
+                super().submit(writes, done)
+            held.clear()
+
+    held: list[tuple[Sequence[Write], Done]] = []
+    async with running(Slow()) as (runtime, opened):
+        journal: Any = opened
+        answers: list[Answered] = []
+        runtime.dispatcher.submit(FRONT, d.Press(), answers.append, fresh=True)
+        journal.let_go()
+        assert (await runtime.read(STREAM)).version == 1
+        while not answers:
+            await trio.testing.wait_all_tasks_blocked()
+        runtime.dispatcher.submit(FRONT, d.Answer("ann"), answers.append)
+        journal.let_go()
+        while len(answers) < 2:
+            await trio.testing.wait_all_tasks_blocked()
+        assert answers[1].message == d.Told("hello ann")
+        assert (await runtime.read(STREAM)).version == 2
