@@ -17,7 +17,7 @@ from engine.errors import (
 )
 from engine.journal.fold import ask_again
 from engine.journal.port import Journal
-from engine.machine.family import OWED, Family, Performance, StreamState, split_index_name
+from engine.machine.family import LATE, OWED, Family, Performance, StreamState, split_index_name
 from engine.machine.step import Outcome, Snapshot
 from engine.machine.table import OnRestart, timer_name
 from engine.nurseries import open_block_nursery
@@ -150,18 +150,19 @@ class Runtime:
         for performance in committed.performances:
             self._performers.perform(performance)
 
-    def _fire(self, address: Address, name: str) -> None:
+    def _fire(self, address: Address, name: str, due: float) -> None:
         kind = self.family.kinds.get(address.kind)
         timers = kind.table.timers if kind is not None else ()
         command = next((one.command for one in timers if timer_name(one) == name), None)
         if command is None:
             log.error("timer_unknown", member=str(address), timer=name)
             return
-        self.dispatcher.submit(address, command(), partial(self._fired, address, name), timer=name)
+        self.dispatcher.submit(address, command(), partial(self._fired, address, name, due), timer=name)
 
-    def _fired(self, address: Address, name: str, answer: Answer) -> None:
+    def _fired(self, address: Address, name: str, due: float, answer: Answer) -> None:
         if answer.error is None and answer.outcome is not Outcome.REFUSED:
-            self._fire_later(address, name)
+            if answer.reason == LATE:
+                self._fire_again(address, name, due)
             return
         reason = str(answer.error or answer.reason)
         log.warning("timer_not_fired", member=str(address), timer=name, reason=reason)
@@ -169,13 +170,13 @@ class Runtime:
             # The deadline stands in the journal; firing again later is the at-least-once half of the promise.
             self.timers.start(address, name, self.world.clock() + RETRY_SECONDS)
 
-    def _fire_later(self, address: Address, name: str) -> None:
+    def _fire_again(self, address: Address, name: str, due: float) -> None:
         """Put back a timer that is still running: the clock was set back between its firing and its step."""
         state = self.dispatcher.peek(self.family.stream_of(address))
         snapshot = state.members.get(address) if state is not None else None
         for timer in snapshot.timers if snapshot is not None else ():
-            if timer.name == name:
-                self.timers.start(address, name, timer.due)
+            if timer.name == name and timer.due == due:
+                self.timers.start(address, name, due)
 
     def _scope_failed(self, call: str, failures: Exception) -> None:
         log.error("call_scope_failed", call=call, exc_info=failures)

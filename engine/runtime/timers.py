@@ -22,7 +22,7 @@ class TimerHeap:
     An entry is never taken out early: the machine knows which timers are pending and drops a late firing.
     """
 
-    def __init__(self, clock: Callable[[], float], fire: Callable[[Address, str], None]) -> None:
+    def __init__(self, clock: Callable[[], float], fire: Callable[[Address, str, float], None]) -> None:
         self._clock = clock
         self._fire = fire
         self._heap: list[tuple[float, int, Address, str]] = []
@@ -46,8 +46,8 @@ class TimerHeap:
             for _ in range(FIRED_MAX):
                 if not self._heap or self._heap[0][0] > now:
                     break
-                _, _, address, name = heapq.heappop(self._heap)
-                self._fire(address, name)
+                due, _, address, name = heapq.heappop(self._heap)
+                self._fire(address, name, due)
             self._sooner = trio.Event()
             wait = min(self._heap[0][0] - now, LOOK_AGAIN_SECONDS) if self._heap else float("inf")
             with trio.move_on_after(max(wait, 0.0)):
