@@ -19,6 +19,7 @@ EngineError
 ├── ConfigurationError      one fault of a configuration, with its key
 ├── CommandRefusedError     a rule says no
 ├── CallCrashedError        a rule raised; the call has ended
+├── CallEndedError          what is waited for can never come
 └── MediaError
 """
 
@@ -135,6 +136,15 @@ class CommandRefusedError(EngineError):
 
 class CallCrashedError(EngineError):
     """A rule of the call raised; the call has ended and its parties have been told."""
+
+
+class CallEndedError(EngineError):
+    """The call has ended in another state than the one that is waited for. `state` is that one."""
+
+    def __init__(self, call: str, state: Any) -> None:
+        super().__init__(f"{call} has ended: it is {state.name}")
+        self.call = call
+        self.state = state
 
 
 class MediaError(EngineError):

@@ -1,8 +1,8 @@
 """The engine as an embedding program sees it: start calls, command them, follow them, serve their APIs."""
 
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import attrs
@@ -15,12 +15,13 @@ from engine.app.serving import EngineApplication
 from engine.app.users import MemoryUsers, SqliteUsers, UserDirectory
 from engine.codec.records import RecordCodec
 from engine.codec.wire import WireCodec
-from engine.errors import CommandRefusedError
+from engine.errors import CallEndedError, CommandRefusedError, LocalProtocolError
 from engine.journal.fold import episodes
-from engine.journal.opening import open_journal
+from engine.journal.opening import open_journal, path_of
 from engine.journal.port import Journal
 from engine.machine.family import Family
 from engine.machine.step import Outcome, Snapshot
+from engine.nurseries import open_block_nursery
 from engine.runtime.entry import Entry
 from engine.runtime.performers import Performer
 from engine.runtime.runtime import Runtime, open_runtime
@@ -66,18 +67,31 @@ class Call:
         return await self._runtime.snapshot(self.address)
 
     async def wait_for(self, *states: Any) -> Snapshot:
-        """Wait until the call is in one of `states`; at once when it is."""
-        stream = self._runtime.family.stream_of(self.address)
+        """Wait until the call is in one of `states`; at once when it is.
+
+        A state that is passed through while others run may be missed: `events` misses nothing.
+
+        Raises:
+            CallEndedError: it has ended in another state.
+            UnavailableError: the engine was left.
+        """
+        family = self._runtime.family
+        stream, table = family.stream_of(self.address), family.kinds[self.address.kind].table
         while True:
             now = await self.snapshot()
             if now.state in states:
                 return now
+            if now.state in table.final:
+                raise CallEndedError(str(self.address), now.state)
             await self._runtime.wait_change(stream)
 
     async def events(self, since: int = 0) -> AsyncGenerator[VersionedEvent, None]:
         """Every event of the call's stream behind version `since`, then each new one, without end.
 
         Whoever stops early closes it: `async with aclosing(call.events()) as events`.
+
+        Raises:
+            UnavailableError: the engine was left.
         """
         runtime, stream = self._runtime, self._runtime.family.stream_of(self.address)
         cursor = since
@@ -107,6 +121,7 @@ class Engine:
         self.apis = tuple(apis)
         self.users = users
         self._world = world
+        self._serving = False
 
     async def start(self, entry: Entry, command: Command, *, command_id: str = "") -> Call:
         """Begin a call with its first command.
@@ -121,7 +136,14 @@ class Engine:
         return Call(entry.call(answer), self.runtime, answer)
 
     def call(self, kind: str, key: str) -> Call:
-        """The call (or any other machine) of this kind and key."""
+        """The call (or any other machine) of this kind and key.
+
+        Raises:
+            LocalProtocolError: no machine is of this kind.
+        """
+        kinds = self.runtime.family.kinds
+        if kind not in kinds:
+            raise LocalProtocolError(f"there is no machine {kind}; there are {', '.join(kinds)}")
         return Call(Address(kind, key), self.runtime)
 
     async def serve(
@@ -135,25 +157,35 @@ class Engine:
     ) -> None:
         """Serve the documented APIs at `HOST:PORT` until cancelled, or until `stop` is set.
 
-        `addresses = await nursery.start(engine.serve, "127.0.0.1:8080")`.
+        `addresses = await nursery.start(engine.serve, "127.0.0.1:8080")`. Once at a time, with all addresses:
+        who is connected where is known to one service.
 
         Raises:
             ConfigurationError: an address is wrong.
             TransportError: a port cannot be had.
+            LocalProtocolError: the engine is served already.
         """
+        if self._serving:
+            raise LocalProtocolError("the engine is served already; name all addresses in one call")
+        self._serving = True
+        try:
+            await self._serve(listen, ssl_context, limits, stop, task_status)
+        finally:
+            self._serving = False
+
+    async def _serve(
+        self,
+        listen: str | Sequence[str],
+        ssl_context: ssl.SSLContext | None,
+        limits: Limits | None,
+        stop: trio.Event | None,
+        task_status: trio.TaskStatus[tuple[str, ...]],
+    ) -> None:
         async with AsyncExitStack() as stack:
-            nursery = await stack.enter_async_context(trio.open_nursery())
+            nursery = await stack.enter_async_context(open_block_nursery())
             services: dict[str, Service] = {}
             for api in self.apis:
-                host = Host(
-                    runtime=self.runtime,
-                    users=self.users,
-                    codec=WireCodec(),
-                    settings=self.configuration.settings_of(api),
-                    nursery=nursery,
-                    clock=self._world.clock,
-                )
-                services[api.name] = await stack.enter_async_context(api.open(host))
+                services[api.name] = await stack.enter_async_context(api.open(self._host(api, nursery)))
             application = EngineApplication(self.runtime, self.apis, services)
             await serve(
                 application,
@@ -164,6 +196,16 @@ class Engine:
                 task_status=task_status,
             )
             nursery.cancel_scope.cancel()
+
+    def _host(self, api: Api, nursery: trio.Nursery) -> Host:
+        return Host(
+            runtime=self.runtime,
+            users=self.users,
+            codec=WireCodec(),
+            settings=self.configuration.settings_of(api),
+            nursery=nursery,
+            clock=self._world.clock,
+        )
 
 
 async def _ask(runtime: Runtime, to: Address, command: Command, command_id: str) -> Message | None:
@@ -197,6 +239,8 @@ async def open_engine(
 ) -> AsyncIterator[Engine]:
     """Run calls on `journal` until the block is left; what they own ends with it.
 
+    What the block raises leaves it as it is; a bug in a task of the engine ends it and leaves as a group.
+
     `journal` is a URL (`sqlite:///calls.db`, `memory:`) or an open journal. Everything that touches the
     world can be passed in: the clock, ids and randomness (`world`), the users, what performs effects.
 
@@ -209,7 +253,7 @@ async def open_engine(
     async with AsyncExitStack() as stack:
         if isinstance(journal, str):
             opened: Journal = await stack.enter_async_context(open_journal(journal, clock=world.clock))
-            users = users or _users_beside(journal)
+            users = users or stack.enter_context(_users_beside(journal))
         else:
             opened = journal
         family = family_of(apis)
@@ -219,7 +263,10 @@ async def open_engine(
         yield Engine(runtime, configuration or default_configuration(), apis, users or MemoryUsers(), world)
 
 
-def _users_beside(journal: str) -> UserDirectory:
-    if journal.startswith("sqlite:///"):
-        return SqliteUsers(journal.removeprefix("sqlite:///"))
-    return MemoryUsers()
+@contextmanager
+def _users_beside(journal: str) -> Iterator[UserDirectory]:
+    users = SqliteUsers(path_of(journal)) if journal.startswith("sqlite:") else MemoryUsers()
+    try:
+        yield users
+    finally:
+        users.close()

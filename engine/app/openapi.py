@@ -56,7 +56,7 @@ def _operation(api: Api, endpoint: Endpoint) -> dict[str, Any]:
         "tags": [api.name],
         "responses": {
             str(status): {"description": endpoint.summary, **_content(shape)}
-            for status, shape in endpoint.results.items()
+            for status, shape in (endpoint.results or {200: None}).items()
         },
     }
     names = [part[1:-1] for part in endpoint.path.split("/") if part.startswith("{")]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import msgspec
-import structlog
+import trio
 
 from engine.app.api import Api, Service
 from engine.app.metrics import exposition
@@ -12,7 +12,10 @@ from engine.runtime.runtime import Runtime
 from engine.transport.application import Request, Response, SocketApp
 from engine.transport.sockets import Socket
 
-log = structlog.get_logger("switchhook.http")
+READY_SECONDS = 2.0
+"""A disk that takes longer to take a write is not ready for calls."""
+
+_READING = frozenset({"GET", "HEAD"})
 
 
 class EngineApplication:
@@ -39,26 +42,28 @@ class EngineApplication:
             return own
         if request.path == "/readyz":
             return None
-        service = self._service(request.path)
+        service, methods = self._service(request.path)
         if service is None:
             if request.path in self._sockets:
                 return _problem(426, "upgrade_required", "this path is a WebSocket")
             return _problem(404, "not_found", "no such path; GET /openapi.json lists them")
+        if request.method not in methods:
+            return _not_allowed(methods)
         return service.respond_nowait(request)
 
     async def respond(self, request: Request) -> Response:
         """Answer what has to wait: readiness, and the services' own."""
         if request.path == "/readyz":
             return await self._ready()
-        service = self._service(request.path)
+        service, _ = self._service(request.path)
         assert service is not None, "respond_nowait has answered what belongs to nobody"
         return await service.respond(request)
 
     def _own(self, request: Request) -> Response | None:
         if request.path not in ("/healthz", "/readyz", "/metrics", *self._documents):
             return None
-        if request.method not in ("GET", "HEAD"):
-            return Response(405, _body("method_not_allowed", "use GET"), headers=(("allow", "GET, HEAD"),))
+        if request.method not in _READING:
+            return _not_allowed(_READING)
         if request.path == "/healthz":
             return Response(200, b'{"status":"up"}')
         if request.path == "/metrics":
@@ -69,16 +74,22 @@ class EngineApplication:
         return None
 
     async def _ready(self) -> Response:
-        writable = await self._runtime.journal.writable()
+        writable = False
+        with trio.move_on_after(READY_SECONDS):
+            writable = await self._runtime.journal.writable()
         ready = writable and self._runtime.recovered
         body = {"ready": ready, "journal_writable": writable, "recovered": self._runtime.recovered}
         return Response(200 if ready else 503, msgspec.json.encode(body))
 
-    def _service(self, path: str) -> Service | None:
+    def _service(self, path: str) -> tuple[Service | None, frozenset[str]]:
+        """Whose path it is, and the methods that it has."""
         for api in self._apis:
-            if any(_matches(endpoint.path, path) for endpoint in api.endpoints):
-                return self._services[api.name]
-        return None
+            methods = {endpoint.method for endpoint in api.endpoints if _matches(endpoint.path, path)}
+            if methods:
+                return self._services[api.name], frozenset(
+                    methods | ({"HEAD"} if "GET" in methods else set())
+                )
+        return None, frozenset()
 
     def _paths(self) -> str:
         return ", ".join(sorted(self._sockets))
@@ -89,6 +100,12 @@ def _matches(pattern: str, path: str) -> bool:
     return len(parts) == len(asked) and all(
         part == word or (part.startswith("{") and word) for part, word in zip(parts, asked, strict=True)
     )
+
+
+def _not_allowed(methods: frozenset[str]) -> Response:
+    allowed = ", ".join(sorted(methods))
+    body = _body("method_not_allowed", f"this path has {allowed}")
+    return Response(405, body, headers=(("allow", allowed),))
 
 
 def _problem(status: int, error: str, description: str) -> Response:

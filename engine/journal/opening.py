@@ -24,7 +24,7 @@ def open_journal(
     """
     scheme = url.partition(":")[0]
     if scheme == "sqlite":
-        return SqliteJournal(_path_of(url), clock=clock, read_only=read_only)
+        return SqliteJournal(path_of(url), clock=clock, read_only=read_only)
     if url == "memory:":
         if read_only:
             raise ConfigurationError(_KEY, "memory: begins empty, so there is nothing to read; name a file")
@@ -34,7 +34,12 @@ def open_journal(
     raise ConfigurationError(_KEY, f"unknown kind of journal; {_FORMS}")
 
 
-def _path_of(url: str) -> str:
+def path_of(url: str) -> str:
+    """The file that a `sqlite:` URL names.
+
+    Raises:
+        ConfigurationError: it names none.
+    """
     parts = urlsplit(url)
     path = unquote(parts.path.removeprefix("/"))
     if parts.netloc or parts.query or parts.fragment:

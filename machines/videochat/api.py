@@ -1,9 +1,13 @@
 """The videochat handshake as an installed API: its table of messages, and how it is opened."""
 
 import inspect
+import secrets
 from typing import Any
 
+import attrs
+
 from engine.app.api import Api, Development, MessageType, SocketRoute
+from engine.media.access.issuers import DEVELOPMENT_URL
 from engine.vocabulary import Command, Event, Message
 from machines.videochat import vocabulary, wire
 from machines.videochat.service import open_service
@@ -173,7 +177,13 @@ def _values() -> tuple[type, ...]:
 
 
 def _development(settings: Any) -> Development:
-    return Development(settings=settings, printed={}, users=("ann", "bob", "eve"))
+    printed = {}
+    if not settings.engine:
+        # With these a LiveKit server of one's own can be started, and the tokens open its rooms.
+        keys = {"key": f"dev-{secrets.token_hex(4)}", "secret": secrets.token_urlsafe(32)}
+        engine = {"engine": "livekit", "url": DEVELOPMENT_URL, **keys}
+        settings, printed = attrs.evolve(settings, engine=engine), {"engine": engine}
+    return Development(settings=settings, printed=printed, users=("ann", "bob", "eve"))
 
 
 def _demo(*arguments: Any, **options: Any) -> int:

@@ -1,7 +1,8 @@
 """`switchhook users`: who may call, in the journal's file."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import attrs
 import trio
@@ -9,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.app.users import SqliteUsers, User
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, UnavailableError
+from engine.journal.opening import path_of
 
 
 def add(journal: str, user_id: str, names: Mapping[str, str], *, privacy_mode: int) -> int:
@@ -20,7 +22,9 @@ def add(journal: str, user_id: str, names: Mapping[str, str], *, privacy_mode: i
     """
     if not user_id.strip():
         raise ConfigurationError("USER", "must not be empty")
-    users = _users(journal)
+    if not _is_text((user_id, *names.values())):
+        raise ConfigurationError("USER", "must be UTF-8, and so must the names")
+    users = _users(journal, made=True)
 
     async def work() -> str:
         known = await users.get(user_id) or User(id=user_id)
@@ -58,12 +62,25 @@ def remove(journal: str, user_id: str) -> int:
     return 0 if trio.run(_users(journal).remove, user_id) else _unknown(user_id)
 
 
+def _is_text(values: Iterable[str]) -> bool:
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError:
+        # The shell may hand over any bytes; Python keeps those that are no text as lone surrogates.
+        return False
+    return True
+
+
 def _unknown(user_id: str) -> int:
     sys.stderr.write(f"switchhook: there is no user {user_id}; `switchhook users list` names them\n")
     return 1
 
 
-def _users(journal: str) -> SqliteUsers:
-    if not journal.startswith("sqlite:///"):
+def _users(journal: str, *, made: bool = False) -> SqliteUsers:
+    """The users beside `journal`, whose file is only made on purpose."""
+    if not journal.startswith("sqlite:"):
         raise ConfigurationError("--journal", "users live in a file: use sqlite:///FILE")
-    return SqliteUsers(journal.removeprefix("sqlite:///"))
+    path = path_of(journal)
+    if not made and not Path(path).exists():
+        raise UnavailableError(f"there is no file {path}; `switchhook users add` or `serve` makes it")
+    return SqliteUsers(path)
