@@ -165,6 +165,15 @@ class User:
         """See `Device.do`."""
         number = next(self._numbers)
         await self._write({"id": number, "device": device, "do": what, "with": list(arguments)})
+        return await self.answer_to(number, what)
+
+    async def answer_to(self, number: int, what: str) -> Any:
+        """Wait for an answer.
+
+        Raises:
+            VideochatError: the server said no.
+            UnmetError: there is none.
+        """
 
         def find() -> dict[str, Any] | None:
             return self._answers.pop(number, None)
@@ -200,18 +209,20 @@ class User:
     async def _listen(self) -> None:
         assert self._process.stdout is not None
         async for line in Lines(self._process.stdout):
-            self._take(json.loads(line))
-            self._wake()
+            self.take(line)
         self._gone = True
         self._wake()
 
-    def _take(self, said: dict[str, Any]) -> None:
+    def take(self, line: str) -> None:
+        """A line that the process said."""
+        said = json.loads(line)
         if "id" in said:
             self._answers[said["id"]] = said
         elif "state" in said:
             self.devices[said["device"]].state = said["state"]
         else:
             self.devices[said["device"]].heard.append(said)
+        self._wake()
 
     def _wake(self) -> None:
         self._changed.set()

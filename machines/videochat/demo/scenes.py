@@ -1,6 +1,6 @@
 """The scenes: real calls between four users, and what each of their devices must hear."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import trio
@@ -30,10 +30,7 @@ class Stage:
         self.devices = (self.ann, self.bob, self.laptop, self.eve, self.gil)
         self.videochat_id = ""
         """The videochat of ann and bob that several scenes use."""
-
-    async def play(self) -> None:
-        """Play all scenes. One that fails ends there, and the next begins."""
-        for scene in (
+        self.scenes = (
             self.two_devices,
             self.decline,
             self.merge,
@@ -41,7 +38,11 @@ class Stage:
             self.glare,
             self.cancel,
             self.crash,
-        ):
+        )
+
+    async def play(self, scenes: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
+        """Play these scenes, or all. One that fails ends there, and the next begins."""
+        for scene in scenes or self.scenes:
             known = len(self.board.failed)
             try:
                 await scene()
@@ -59,17 +60,17 @@ class Stage:
                 await device.hears("Requested", request_id=call, user="ann")
         with board.expects(scene, "the phone accepts and gets its seat with a token"):
             seat = await self.bob.do("accept", call)
-            _check(seat["has_token"] and not seat["owner"], "the seat is not a participant's with a token")
+            check(seat["has_token"] and not seat["owner"], "the seat is not a participant's with a token")
         with board.expects(scene, "both devices of bob hear videochatAccepted"):
             for device in (self.bob, self.laptop):
                 await device.hears("Accepted", request_id=call)
         with board.expects(scene, "ann hears directVideochatRequestAccepted, and owns the videochat"):
             heard = await self.ann.hears("DirectAccepted")
             self.videochat_id = heard["seat"]["videochat_id"]
-            _check(self.videochat_id == seat["videochat_id"], "they are in two videochats")
-            _check(heard["seat"]["has_token"] and heard["seat"]["owner"], "ann does not own it")
+            check(self.videochat_id == seat["videochat_id"], "they are in two videochats")
+            check(heard["seat"]["has_token"] and heard["seat"]["owner"], "ann does not own it")
         with board.expects(scene, "the laptop accepts too late: 10013, no second seat"):
-            await _is_refused(self.laptop.do("accept", call), REQUEST_CLOSED)
+            await is_refused(self.laptop.do("accept", call), REQUEST_CLOSED)
         with board.expects(scene, "ann connects, then bob: ann hears identityConnected"):
             await self.ann.do("connect", self.videochat_id)
             await self.bob.do("connect", self.videochat_id)
@@ -97,7 +98,7 @@ class Stage:
             await self.ann.hears("Accepted", request_id=call)
         with board.expects(scene, "eve hears directVideochatRequestAccepted for that videochat"):
             heard = await self.eve.hears("DirectAccepted")
-            _check(heard["seat"]["videochat_id"] == self.videochat_id, "it is another videochat")
+            check(heard["seat"]["videochat_id"] == self.videochat_id, "it is another videochat")
         with board.expects(scene, "bob hears that eve was taken in, connected, and left"):
             await self.eve.do("connect", self.videochat_id)
             await self.eve.do("leave", self.videochat_id)
@@ -110,8 +111,8 @@ class Stage:
         with board.expects(scene, "bob invites gil, who sees whom he would meet"):
             call = await self.bob.do("invite", "gil", self.videochat_id)
             heard = await self.gil.hears("Requested", request_id=call, user="bob")
-            _check(sorted(heard["participants"]) == ["ann", "bob"], "participants are not ann and bob")
-            _check(heard["counter"] == 2, "the counter is not 2")
+            check(sorted(heard["participants"]) == ["ann", "bob"], "participants are not ann and bob")
+            check(heard["counter"] == 2, "the counter is not 2")
         with board.expects(scene, "gil accepts, connects, and ann and bob hear identityConnected"):
             seat = await self.gil.do("accept", call)
             await self.gil.hears("Accepted", request_id=call)
@@ -129,7 +130,7 @@ class Stage:
         ):
             await together(partial(self.ann.do, "request", "bob"), partial(self.bob.do, "request", "ann"))
             ann, bob = await self.ann.hears("DirectAccepted"), await self.bob.hears("DirectAccepted")
-            _check(ann["seat"]["room"] == bob["seat"]["room"], "they are in two videochats")
+            check(ann["seat"]["room"] == bob["seat"]["room"], "they are in two videochats")
             for device in (self.ann, self.bob):
                 await device.do("leave", ann["seat"]["videochat_id"])
 
@@ -173,7 +174,7 @@ class Stage:
             "crash", "the ring has gone on: ann and bob's devices hear that it is accepted"
         ):
             heard = await self.ann.hears("DirectAccepted")
-            _check(heard["seat"]["videochat_id"] == seat["videochat_id"], "they are in two videochats")
+            check(heard["seat"]["videochat_id"] == seat["videochat_id"], "they are in two videochats")
             for device in (self.bob, self.laptop):
                 await device.hears("Accepted", request_id=call)
 
@@ -201,7 +202,8 @@ async def together(*doings: Callable[[], Awaitable[object]]) -> None:
         raise failures[0]
 
 
-async def _is_refused(doing: Awaitable[object], code: int) -> None:
+async def is_refused(doing: Awaitable[object], code: int) -> None:
+    """Raises: UnmetError: it is not refused, or with another code."""
     try:
         await doing
     except VideochatError as error:
@@ -211,6 +213,7 @@ async def _is_refused(doing: Awaitable[object], code: int) -> None:
     raise UnmetError(f"it is not refused with {code}")
 
 
-def _check(holds: object, otherwise: str) -> None:
+def check(holds: object, otherwise: str) -> None:
+    """Raises: UnmetError: it does not hold."""
     if not holds:
         raise UnmetError(otherwise)

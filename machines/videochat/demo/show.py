@@ -91,8 +91,11 @@ async def _show(console: Console, directory: Path, *, plain: bool) -> int:
             if not board.failed:
                 raise
     console.print()
-    await _draw(console, journal)
-    return _sum_up(console, board)
+    try:
+        await _draw(console, journal)
+    except EngineError as error:
+        console.print(Text(f"no call can be drawn: {error}"), soft_wrap=True)
+    return sum_up(console, board)
 
 
 async def _play(board: Board, directory: Path, journal: str) -> None:
@@ -142,19 +145,25 @@ async def _compare(board: Board, server: Server, devices: tuple[Device, ...], ur
     )
     with board.expects("journal", text):
         for device in devices:
-            _compare_device(device, [*announced(device.user.name, lines[device.user.name], device.name)])
+            compare_device(device, [*announced(device.user.name, lines[device.user.name], device.name)])
     with board.expects("journal", "every call is built again from its events: switchhook replay") as expected:
-        expected.text = f"{expected.text} says {await _replay(url)}"
+        expected.text = f"{expected.text} says {await replay_all(url)}"
 
 
-def _compare_device(device: Device, told: list[Told]) -> None:
+def compare_device(device: Device, told: list[Told]) -> None:
+    """Raises: UnmetError: the device did not hear exactly what the journal announced to it."""
     heard = [(event["heard"], event["version"]) for event in device.heard]
     announced_ = [(HEARD.get(TOLD.get(type(one.send.message), ""), "Notice"), one.version) for one in told]
     if heard != announced_:
         raise UnmetError(f"{device} heard {heard}, and was told {announced_}")
 
 
-async def _replay(url: str) -> str:
+async def replay_all(url: str) -> str:
+    """What `switchhook replay` says.
+
+    Raises:
+        UnmetError: it found a difference, or could not look.
+    """
     done = await trio.run_process(
         [sys.executable, "-c", SERVE, "replay", url],
         capture_stdout=True,
@@ -175,7 +184,8 @@ async def _draw(console: Console, url: str) -> None:
             console.print(Text(story.diagram), soft_wrap=True)
 
 
-def _sum_up(console: Console, board: Board) -> int:
+def sum_up(console: Console, board: Board) -> int:
+    """Say how many hold and which do not; the exit status."""
     failed = board.failed
     held = len(board.expectations) - len(failed)
     console.print(f"{held} of {len(board.expectations)} expectations held")
