@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from engine.effects import Ask, Reply, Request, Send, Tell
     from engine.errors import (
         CallCrashedError,
+        CallEndedError,
         CommandRefusedError,
         ConfigurationError,
         EngineError,
@@ -58,6 +59,7 @@ __all__ = [
     "Asked",
     "Call",
     "CallCrashedError",
+    "CallEndedError",
     "Command",
     "CommandRefusedError",
     "Configuration",
@@ -128,8 +130,8 @@ _NAMES = {
     "engine.app.engine": "Call Engine VersionedEvent open_engine",
     "engine.app.users": "MemoryUsers SqliteUsers User UserDirectory",
     "engine.effects": "Ask Reply Request Send Tell",
-    "engine.errors": "CallCrashedError CommandRefusedError ConfigurationError EngineError JournalError "
-    "OverloadedError RemoteProtocolError TableError UnavailableError UnknownOutcomeError",
+    "engine.errors": "CallCrashedError CallEndedError CommandRefusedError ConfigurationError EngineError "
+    "JournalError OverloadedError RemoteProtocolError TableError UnavailableError UnknownOutcomeError",
     "engine.machine.check": "check_table",
     "engine.machine.diagram": "mermaid",
     "engine.machine.family": "Family Kind",
