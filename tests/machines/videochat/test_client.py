@@ -645,6 +645,7 @@ async def play_everything(
             outcome.append("heard")
 
 
+@pytest.mark.slow
 async def test_cancelled_anywhere_a_client_leaves_nothing_behind() -> None:
     before = trio.lowlevel.current_statistics().tasks_living
     at_once = ClientSettings(first_delay_seconds=0.0)
