@@ -3,7 +3,7 @@
 Requests are idempotent by peer id: asking again gives the same answer, closing what is closed is done.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Protocol, TypeAlias
@@ -268,10 +268,16 @@ class EventsLost(MediaEvent):
     """The reader was too slow, and so many events were dropped: ask for statistics."""
 
     count: int
+    """It stands for so many numbers."""
 
 
 Batch: TypeAlias = tuple[int, tuple[MediaEvent, ...]]
-"""(number of the first event, events in order); numbers go up by one an event."""
+"""(number of the first event, events in order); numbers go up by one an event, by `count` at EventsLost."""
+
+
+def numbers_of(events: Iterable[MediaEvent]) -> int:
+    """How many numbers the events take up."""
+    return sum(each.count if isinstance(each, EventsLost) else 1 for each in events)
 
 
 # -- errors

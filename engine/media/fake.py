@@ -1,0 +1,368 @@
+"""A media host without media, for tests and simulations: pure trio, so its clock may be a virtual one."""
+
+import hashlib
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeAlias
+
+import attrs
+import trio
+
+from engine.errors import MediaError
+from engine.media import protocol as p
+from engine.media.readers import BATCHES_MAX, Readers
+from engine.nurseries import open_block_nursery
+
+WORKER = 0
+CONNECT_SECONDS = 0.05
+
+
+@attrs.frozen
+class Refuse:
+    """Raise this error."""
+
+    error: MediaError
+
+
+@attrs.frozen
+class Delay:
+    """Do it, but later."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Lose:
+    """Never answer; the deadline of the request ends it."""
+
+
+@attrs.frozen
+class Break:
+    """Fail as a bug would: a MediaFault and a MediaError."""
+
+    error: str = "ValueError"
+
+
+Fault: TypeAlias = Refuse | Delay | Lose | Break
+
+
+@attrs.define
+class _Scripted:
+    """What happens to the next requests that fit."""
+
+    fault: Fault
+    request: type[p.MediaRequest]
+    peer_id: str | None
+    times: int | None
+
+    def fits(self, request: p.MediaRequest) -> bool:
+        """Whether it is about this request."""
+        return isinstance(request, self.request) and self.peer_id in (None, getattr(request, "peer_id", None))
+
+
+@attrs.define(eq=False)
+class _Peer:
+    request: p.Publish | p.View
+    answer: p.Answered
+    connected: bool = False
+
+
+class FakeHost:
+    """Obeys the media port: same errors, same events, same undoing; faults come when a test scripts them.
+
+    `connect_seconds` after its answer a peer connects; with None it never does, until `connect`.
+    """
+
+    def __init__(self, nursery: trio.Nursery, readers: Readers, connect_seconds: float | None) -> None:
+        self._nursery = nursery
+        self._readers = readers
+        self._connect_seconds = connect_seconds
+        self._peers: dict[str, _Peer] = {}
+        self._scripted: list[_Scripted] = []
+        self._running: dict[trio.CancelScope, None] = {}
+        self._up_at = -float("inf")
+        self._draining = False
+        self._overloaded = False
+        self.asked: deque[p.MediaRequest] = deque(maxlen=10_000)
+        """The last requests, in order."""
+
+    async def request(self, request: p.MediaRequest, *, seconds: float = 5.0) -> p.MediaAnswer:
+        """See MediaHost."""
+        self.asked.append(request)
+        with trio.move_on_after(seconds):
+            # The second scope ends with the worker and the first with the deadline.
+            with trio.CancelScope() as life:
+                self._running[life] = None
+                try:
+                    return await self._perform(request)
+                finally:
+                    del self._running[life]
+            raise p.WorkerGoneError("the worker has ended")
+        raise p.MediaTimeoutError(f"{type(request).__name__} was not answered within {seconds:g} s")
+
+    def events(self) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[p.Batch]]:
+        """See MediaHost."""
+        return self._readers.open()
+
+    # -- what a test scripts
+
+    def script(
+        self,
+        fault: Fault,
+        *,
+        request: type[p.MediaRequest] = p.MediaRequest,
+        peer_id: str | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Let the next `times` requests of this class and peer meet `fault`; all of them when None."""
+        self._scripted.append(_Scripted(fault, request, peer_id, times))
+
+    def emit(self, *events: p.MediaEvent) -> None:
+        """Report events, in one batch."""
+        self._readers.publish(events)
+
+    def connect(self, peer_id: str) -> None:
+        """The peer's ICE and DTLS are done, and a publisher's first packets come."""
+        peer = self._peers.get(peer_id)
+        if peer is None or peer.connected:
+            return
+        peer.connected = True
+        events: list[p.MediaEvent] = [
+            p.PeerConnected(peer_id=peer_id, milliseconds=1000 * (self._connect_seconds or 0.0))
+        ]
+        if isinstance(peer.request, p.Publish):
+            events += _sources(peer.request)
+        self.emit(*events)
+
+    def stall(self, peer_id: str) -> None:
+        """The publisher sends nothing any more."""
+        self.emit(p.PeerStalled(peer_id=peer_id))
+
+    def resume(self, peer_id: str) -> None:
+        """It sends again."""
+        self.emit(p.PeerResumed(peer_id=peer_id))
+
+    def close_peer(self, peer_id: str, reason: p.CloseReason) -> None:
+        """The peer ends by itself, and with a publisher all who view it."""
+        peer = self._peers.pop(peer_id, None)
+        if peer is None:
+            return
+        self.emit(p.PeerClosed(peer_id=peer_id, reason=reason))
+        if isinstance(peer.request, p.Publish):
+            for viewer in self._viewers_of(peer.request.stream_id):
+                self.close_peer(viewer, p.CloseReason.SOURCE_ENDED)
+
+    def kill_worker(self, *, down_seconds: float = 0.0) -> None:
+        """The worker dies with all peers; a fresh one takes peers after `down_seconds`."""
+        self._up_at = trio.current_time() + down_seconds
+        self._draining = self._overloaded = False
+        for life in tuple(self._running):
+            life.cancel()
+        lost = tuple(self._peers)
+        self._peers.clear()
+        gone = p.CloseReason.WORKER_GONE
+        self.emit(
+            p.WorkerGone(worker=WORKER, peer_ids=lost),
+            *(p.PeerClosed(peer_id=each, reason=gone) for each in lost),
+        )
+
+    def overload(self, *, lag_milliseconds: float = 50.0, cpu_fraction: float = 0.9) -> None:
+        """Take no new peer until `relieve`."""
+        self._overloaded = True
+        self.emit(
+            p.WorkerOverloaded(worker=WORKER, lag_milliseconds=lag_milliseconds, cpu_fraction=cpu_fraction)
+        )
+
+    def relieve(self) -> None:
+        """Take peers again."""
+        self._overloaded = False
+
+    @property
+    def peer_ids(self) -> tuple[str, ...]:
+        """Peers that live, oldest first."""
+        return tuple(self._peers)
+
+    # -- requests
+
+    async def _perform(self, request: p.MediaRequest) -> p.MediaAnswer:
+        await trio.lowlevel.checkpoint()
+        fault = self._next_fault(request)
+        if fault is not None:
+            await self._meet(fault, request)
+        match request:
+            case p.Publish() | p.View():
+                await trio.sleep_until(self._up_at)
+                return self._take_in(request)
+            case p.ClosePeer(peer_id=peer_id, reason=reason):
+                self.close_peer(peer_id, reason)
+                return p.Done()
+            case p.GetStatistics(peer_id=None):
+                return self._statistics()
+            case p.Drain(seconds=seconds):
+                self._draining = True
+                self._nursery.start_soon(self._close_all_after, seconds)
+                return p.Done()
+        return self._of_peer(request)
+
+    def _next_fault(self, request: p.MediaRequest) -> Fault | None:
+        for scripted in self._scripted:
+            if scripted.fits(request):
+                if scripted.times is not None:
+                    scripted.times -= 1
+                    if not scripted.times:
+                        self._scripted.remove(scripted)
+                return scripted.fault
+        return None
+
+    async def _meet(self, fault: Fault, request: p.MediaRequest) -> None:
+        match fault:
+            case Refuse(error):
+                raise error
+            case Delay(seconds):
+                await trio.sleep(seconds)
+            case Lose():
+                await trio.sleep_forever()
+            case Break(error):
+                self.emit(p.MediaFault(where=type(request).__name__, error=error))
+                raise MediaError(f"the media side failed: {error}")
+
+    def _take_in(self, request: p.Publish | p.View) -> p.MediaAnswer:
+        known = self._peers.get(request.peer_id)
+        if known is not None:
+            if (type(known.request), known.request.stream_id) != (type(request), request.stream_id):
+                raise p.PeerExistsError("the id is taken")
+            return known.answer
+        if self._draining or self._overloaded:
+            raise p.HostBusyError("draining" if self._draining else "overloaded")
+        if isinstance(request, p.View) and not self._is_published(request.stream_id):
+            raise p.UnknownStreamError("nobody publishes this stream")
+        peer = _Peer(request, answer_to(request))
+        self._peers[request.peer_id] = peer
+        if self._connect_seconds is not None:
+            self._nursery.start_soon(self._connect_after, self._connect_seconds, request.peer_id, peer)
+        return peer.answer
+
+    def _of_peer(self, request: p.MediaRequest) -> p.MediaAnswer:
+        peer = self._peers.get(getattr(request, "peer_id", ""))
+        if peer is None:
+            raise p.UnknownPeerError("no such peer")
+        if isinstance(request, p.GetStatistics):
+            return p.Statistics(values={"connected": float(peer.connected)})
+        return p.Done()
+
+    def _statistics(self) -> p.Statistics:
+        # Without the one that asks.
+        return p.Statistics(values={"peers": len(self._peers), "worker_requests": len(self._running) - 1})
+
+    def _is_published(self, stream_id: str) -> bool:
+        return any(
+            isinstance(each.request, p.Publish) and each.request.stream_id == stream_id
+            for each in self._peers.values()
+        )
+
+    def _viewers_of(self, stream_id: str) -> list[str]:
+        return [
+            peer_id
+            for peer_id, each in self._peers.items()
+            if isinstance(each.request, p.View) and each.request.stream_id == stream_id
+        ]
+
+    async def _connect_after(self, seconds: float, peer_id: str, peer: _Peer) -> None:
+        await trio.sleep(seconds)
+        # The id may belong to another peer by now.
+        if self._peers.get(peer_id) is peer:
+            self.connect(peer_id)
+
+    async def _close_all_after(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+        for peer_id in self.peer_ids:
+            self.close_peer(peer_id, p.CloseReason.DRAINED)
+
+
+@asynccontextmanager
+async def open_fake_host(
+    *, connect_seconds: float | None = CONNECT_SECONDS, batches_max: int = BATCHES_MAX
+) -> AsyncIterator[FakeHost]:
+    """A fake whose delays pass by trio's clock."""
+    readers = Readers(batches_max)
+    try:
+        async with open_block_nursery() as nursery:
+            try:
+                yield FakeHost(nursery, readers, connect_seconds)
+            finally:
+                nursery.cancel_scope.cancel()
+    finally:
+        readers.close()
+
+
+# -- SDP that looks like an answer
+
+
+def answer_to(request: p.Publish | p.View) -> p.Answered:
+    """An answer with the offer's sections, and secrets that are drawn from the peer's id.
+
+    Raises:
+        BadOfferError: it is not an offer with media.
+    """
+    lines = request.sdp_offer.replace("\r\n", "\n").split("\n")
+    if lines[0] != "v=0":
+        raise p.BadOfferError("it does not begin with v=0")
+    sections = _sections(lines)
+    if not sections:
+        raise p.BadOfferError("it has no media")
+    mids = [_attribute(section, "mid") or str(index) for index, section in enumerate(sections)]
+    text = ["v=0", f"o=- {_digest(request.peer_id, 15)} 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=ice-lite"]
+    text.append(f"a=group:BUNDLE {' '.join(mids)}")
+    for section, mid in zip(sections, mids, strict=True):
+        text += _answer_section(section, mid, request)
+    line = f"candidate:1 1 udp 2130706431 192.0.2.1 {10_000 + int(_digest(request.peer_id, 3)) % 50_000} typ host"
+    ours = tuple(p.Candidate(candidate=each, sdp_mid=mids[0], sdp_m_line_index=0) for each in (line, ""))
+    return p.Answered(sdp_answer="\r\n".join(text) + "\r\n", candidates=ours)
+
+
+def _sections(lines: list[str]) -> list[list[str]]:
+    starts = [at for at, line in enumerate(lines) if line.startswith("m=")]
+    return [lines[start:end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+
+
+def _attribute(section: list[str], name: str) -> str | None:
+    return next((line.partition(":")[2] for line in section if line.startswith(f"a={name}:")), None)
+
+
+def _answer_section(section: list[str], mid: str, request: p.Publish | p.View) -> list[str]:
+    digest = hashlib.sha256(request.peer_id.encode()).hexdigest().upper()
+    kept = [line for line in section if line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"))]
+    return [
+        section[0],
+        "c=IN IP4 0.0.0.0",
+        "a=recvonly" if isinstance(request, p.Publish) else "a=sendonly",
+        f"a=mid:{mid}",
+        "a=rtcp-mux",
+        f"a=ice-ufrag:{digest[:4]}",
+        f"a=ice-pwd:{digest[4:28]}",
+        f"a=fingerprint:sha-256 {':'.join(digest[at : at + 2] for at in range(0, 64, 2))}",
+        "a=setup:passive",
+        *kept,
+    ]
+
+
+def _digest(text: str, digits: int) -> str:
+    """Decimal digits that are always the same for the same text."""
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
+    return str(10 ** (digits - 1) + number % (9 * 10 ** (digits - 1)))
+
+
+def _sources(request: p.Publish) -> list[p.SourceStarted]:
+    """One for each audio and video section of the offer, with the codec it names first."""
+    started = []
+    for section in _sections(request.sdp_offer.replace("\r\n", "\n").split("\n")):
+        kind = section[0].removeprefix("m=").split(" ")[0]
+        if kind in tuple(p.Kind):
+            codec = (_attribute(section, "rtpmap") or "0 PCMU").split(" ")[-1].split("/")[0]
+            started.append(
+                p.SourceStarted(
+                    peer_id=request.peer_id, stream_id=request.stream_id, kind=p.Kind(kind), codec=codec
+                )
+            )
+    return started

@@ -1,0 +1,323 @@
+"""Media workers behind one port: starts them, spreads peers over them, and starts anew what dies."""
+
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol, TypeAlias
+
+import attrs
+import trio
+
+from engine.errors import MediaError
+from engine.media import protocol as p
+from engine.media.frames import Limits, Measured, Start, Stop
+from engine.media.link import Link
+from engine.media.placement import Placement, Seat
+from engine.media.readers import BATCHES_MAX, Readers
+from engine.nurseries import open_block_nursery
+
+START_SECONDS = 20.0
+"""Imports of a media library take most of a second on an idle machine."""
+STABLE_SECONDS = 10.0
+"""A worker that lived so long has not died at once."""
+BACKOFF_SECONDS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Before a fresh worker, by how many have died at once in a row."""
+
+
+class Running(Protocol):
+    """Where a worker runs."""
+
+    async def end(self) -> None:
+        """Make sure that nothing of it is left; it has had its time. Not cancellable, and bounded."""
+
+
+Spawn: TypeAlias = Callable[[socket.socket], Running]
+"""Run a worker on its end of a socket pair, and close that end here."""
+
+
+@attrs.frozen(kw_only=True)
+class HostSettings:
+    """Of a host of real workers."""
+
+    workers: int = 1
+    router: str = "engine.media.router:open_router"
+    """`module:callable`, called inside each worker with `config` and a function that takes events."""
+    config: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    """For the router; plain values. Each worker's has its number under `worker` besides."""
+    limits: Limits = attrs.field(factory=Limits)
+    batches_max: int = BATCHES_MAX
+    """Event batches that wait for one reader."""
+    close_seconds: float = 2.0
+    """What workers get to close when the host leaves."""
+    silent_seconds: float = 5.0
+    """A worker that has shown no sign of life for so long is killed."""
+
+
+class WorkersHost:
+    """The media port over workers that each have a link. Made by `open_workers`."""
+
+    def __init__(self, spawn: Spawn, settings: HostSettings, readers: Readers, nursery: trio.Nursery) -> None:
+        self._spawn = spawn
+        self._settings = settings
+        self._readers = readers
+        self._nursery = nursery
+        self._placement = Placement()
+        self._links: dict[int, Link] = {}
+        self._changed = trio.Event()
+        self._drain: p.Drain | None = None
+        self._closed = False
+        self.running: dict[int, Running] = {}
+        """Where each worker runs, by its number."""
+
+    async def request(self, request: p.MediaRequest, *, seconds: float = 5.0) -> p.MediaAnswer:
+        """See MediaHost. A request that is done as the deadline passes is answered all the same."""
+        with trio.move_on_after(seconds):
+            return await self._route(request)
+        raise p.MediaTimeoutError(f"{type(request).__name__} was not answered within {seconds:g} s")
+
+    def events(self) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[p.Batch]]:
+        """See MediaHost."""
+        return self._readers.open()
+
+    # -- requests
+
+    async def _route(self, request: p.MediaRequest) -> p.MediaAnswer:
+        match request:
+            case p.Publish() | p.View():
+                return await self._take_in(request)
+            case p.GetStatistics(peer_id=None):
+                return _sum(await self._ask_all(request))
+            case p.Drain():
+                self._drain = request
+                await self._ask_all(request)
+                return p.Done()
+            case p.ClosePeer(peer_id=peer_id) if self._placement.worker_of(peer_id) is None:
+                await trio.lowlevel.checkpoint()
+                return p.Done()
+        return await self._link_of(_peer_of(request)).ask(request)
+
+    async def _take_in(self, request: p.Publish | p.View) -> p.MediaAnswer:
+        seat = await self._seat(request)
+        taken = False
+        try:
+            answer = await self._links[seat.worker].ask(request)
+            taken = True
+            return answer
+        finally:
+            self._placement.settle(request.peer_id, seat, taken=taken)
+
+    async def _seat(self, request: p.Publish | p.View) -> Seat:
+        while (seat := self._placement.seat(request)) is None:
+            if self._closed:
+                raise p.WorkerGoneError("the host is closed")
+            # Every worker has died; the deadline of the request is how long it may take.
+            await self._changed.wait()
+        return seat
+
+    async def _ask_all(self, request: p.MediaRequest) -> list[p.MediaAnswer]:
+        """Of those that live; a worker that dies meanwhile has nothing to say, and nothing to drain."""
+        answers: list[p.MediaAnswer] = []
+        errors: list[MediaError] = []
+
+        async def ask(link: Link) -> None:
+            try:
+                answers.append(await link.ask(request))
+            except p.WorkerGoneError:
+                pass
+            except MediaError as error:
+                errors.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for link in self._links.values():
+                nursery.start_soon(ask, link)
+        if errors:
+            raise errors[0]
+        return answers
+
+    def _link_of(self, peer_id: str) -> Link:
+        worker = self._placement.worker_of(peer_id)
+        if worker is None:
+            raise p.UnknownPeerError("no such peer")
+        return self._links[worker]
+
+    # -- workers
+
+    async def start_all(self) -> None:
+        """Start every worker at once, and return when all are ready.
+
+        Raises:
+            MediaError: one cannot start.
+        """
+        workers = self._settings.workers
+        sender, receiver = trio.open_memory_channel[MediaError | None](workers)
+        for worker in range(workers):
+            self._nursery.start_soon(self._keep, worker, sender)
+        for _ in range(workers):
+            error = await receiver.receive()
+            if error is not None:
+                raise error
+
+    async def _keep(self, worker: int, first: trio.MemorySendChannel[MediaError | None]) -> None:
+        """Keep one worker running for ever. Tells `first` how its first start went."""
+        died_at_once = 0
+        on_ready: Callable[[], None] = lambda: first.send_nowait(None)  # noqa: E731 # of a declared type
+        while True:
+            began = trio.current_time()
+            try:
+                await self._live(worker, on_ready)
+            except MediaError as error:
+                if on_ready is not _nothing:
+                    first.send_nowait(error)
+                    return
+                self._readers.publish([p.MediaFault(where="start", error=type(error).__name__)])
+            on_ready = _nothing
+            died_at_once = 0 if trio.current_time() - began > STABLE_SECONDS else died_at_once + 1
+            await trio.sleep(BACKOFF_SECONDS[min(died_at_once, len(BACKOFF_SECONDS) - 1)])
+
+    async def _live(self, worker: int, on_ready: Callable[[], None]) -> None:
+        """One worker from its start to its death.
+
+        Raises:
+            MediaError: it cannot start.
+        """
+        ours, running = self._begin()
+        self.running[worker] = running
+        link = Link(ours, self._nursery, self._heard, lambda said: self._measured(worker, said))
+        self._nursery.start_soon(link.run)
+        try:
+            await self._wait_ready(worker, link)
+            self._links[worker] = link
+            self._placement.add_worker(worker)
+            self._wake()
+            on_ready()
+            if self._drain is not None:
+                await link.ask(self._drain)
+            await self._wait_death(link)
+            self._mourn(worker)
+        finally:
+            self._links.pop(worker, None)
+            self._placement.remove_worker(worker)
+            await self._part(link, running)
+
+    def _begin(self) -> tuple[socket.socket, Running]:
+        ours, theirs = socket.socketpair()
+        try:
+            return ours, self._spawn(theirs)
+        except OSError as error:
+            ours.close()
+            raise MediaError(f"a media worker cannot be started: {error.strerror}") from error
+
+    async def _wait_ready(self, worker: int, link: Link) -> None:
+        settings = self._settings
+        config = {**settings.config, "worker": worker}
+        link.tell(Start(worker, settings.router, config, settings.limits))
+        with trio.move_on_after(START_SECONDS):
+            await link.ready.wait()
+        if link.failure is not None or link.ended.is_set() or not link.ready.is_set():
+            raise MediaError(f"media worker {worker} cannot start: {link.failure or 'it ended or is silent'}")
+
+    async def _wait_death(self, link: Link) -> None:
+        """Until it has ended, or is as good as dead: no sign of life between two looks, nor after that."""
+        while not link.ended.is_set():
+            beats = link.beats
+            for seconds in (self._settings.silent_seconds, self._settings.limits.measure_seconds):
+                # The second look is for a trio that was itself stuck: what came meanwhile is still unread.
+                if link.beats == beats:
+                    with trio.move_on_after(seconds):
+                        await link.ended.wait()
+            if link.beats == beats:
+                return
+
+    def _mourn(self, worker: int) -> None:
+        self._links.pop(worker, None)
+        lost = self._placement.remove_worker(worker)
+        gone = p.CloseReason.WORKER_GONE
+        self._readers.publish(
+            [
+                p.WorkerGone(worker=worker, peer_ids=lost),
+                *(p.PeerClosed(peer_id=peer_id, reason=gone) for peer_id in lost),
+            ]
+        )
+
+    async def _part(self, link: Link, running: Running) -> None:
+        """Let the worker close what it has, then make sure that it is gone."""
+        with trio.CancelScope(shield=True):
+            if not link.ended.is_set():
+                with trio.move_on_after(self._settings.close_seconds):
+                    await self._stop(link)
+            link.close()
+            await running.end()
+
+    async def _stop(self, link: Link) -> None:
+        try:
+            link.tell(Stop(self._settings.close_seconds))
+        except MediaError:
+            # It does not read, so it will not close anything either.
+            return
+        await link.ended.wait()
+
+    def close(self) -> None:
+        """Let nobody wait for a worker any more."""
+        self._closed = True
+        self._wake()
+
+    # -- what workers say
+
+    def _heard(self, events: tuple[p.MediaEvent, ...]) -> None:
+        for event in events:
+            if isinstance(event, p.PeerClosed):
+                self._placement.forget(event.peer_id)
+        self._readers.publish(events)
+
+    def _measured(self, worker: int, said: Measured) -> None:
+        self._placement.measured(worker, cpu_fraction=said.cpu_fraction, accepting=said.accepting)
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+@asynccontextmanager
+async def open_workers(spawn: Spawn, settings: HostSettings) -> AsyncIterator[WorkersHost]:
+    """A host whose workers all run. Leaving closes them, kills what does not close, and leaves nothing.
+
+    Raises:
+        MediaError: a worker cannot start.
+    """
+    if settings.workers < 1:
+        raise ValueError("a media host needs a worker")
+    readers = Readers(settings.batches_max)
+    try:
+        async with open_block_nursery() as nursery:
+            host = WorkersHost(spawn, settings, readers, nursery)
+            try:
+                await host.start_all()
+                yield host
+            finally:
+                nursery.cancel_scope.cancel()
+                host.close()
+    finally:
+        # Last, so that readers hear what the workers said when they closed.
+        readers.close()
+
+
+def _nothing() -> None:
+    """For a worker whose readiness nobody waits for."""
+
+
+def _peer_of(request: p.MediaRequest) -> str:
+    peer_id = getattr(request, "peer_id", None)
+    if not isinstance(peer_id, str):
+        raise p.UnknownPeerError(f"{type(request).__name__} names no peer")
+    return peer_id
+
+
+def _sum(answers: Iterable[p.MediaAnswer]) -> p.Statistics:
+    """Of all workers: times and shares are the worst one's, everything else is added up."""
+    values: dict[str, float] = {}
+    for answer in answers:
+        assert isinstance(answer, p.Statistics)
+        for name, value in answer.values.items():
+            worst = name.endswith(("_milliseconds", "_fraction"))
+            values[name] = max(values.get(name, value), value) if worst else values.get(name, 0.0) + value
+    return p.Statistics(values=values)

@@ -1,0 +1,54 @@
+"""Media workers in processes of their own: nothing that trio does holds them up, and they can be killed."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from engine.media.host import HostSettings, WorkersHost, open_workers
+
+POLL_SECONDS = 0.01
+"""How often to look for the end of a process where the system cannot tell it."""
+
+
+class WorkerProcess:
+    """A process with a worker."""
+
+    def __init__(self, theirs: socket.socket) -> None:
+        descriptor = theirs.fileno()
+        # Started by this thread and not by one of trio's: when the thread that started it ends, the worker is
+        # killed, for that is what the kernel takes for the parent's death.
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 # our own interpreter and module
+                [sys.executable, "-P", "-m", "engine.media.worker", str(descriptor), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[descriptor],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        self.pid = self._process.pid
+        self._pidfd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
+
+    async def end(self) -> None:
+        """Kill what is left of it, and wait for that."""
+        self._process.kill()
+        if self._pidfd is not None:
+            await trio.lowlevel.wait_readable(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+        while self._process.poll() is None:  # noqa: ASYNC110 # nothing would set an event
+            await trio.sleep(POLL_SECONDS)
+
+
+@asynccontextmanager
+async def open_process_host(settings: HostSettings) -> AsyncIterator[WorkersHost]:
+    """A host with a process for each worker.
+
+    Raises:
+        MediaError: a worker cannot start.
+    """
+    async with open_workers(WorkerProcess, settings) as host:
+        yield host

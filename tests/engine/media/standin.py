@@ -1,0 +1,163 @@
+"""A router without media for tests of hosts: what a peer does is in its id."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.errors import MediaError
+from engine.media import protocol as p
+
+TICK_SECONDS = 0.01
+UNWIND_SECONDS = 0.02
+
+
+class StandIn:
+    """Peers whose id begins with a word of `_odd` behave oddly; all others are taken in at once."""
+
+    def __init__(self, config: Mapping[str, Any], emit: Callable[[p.MediaEvent], None]) -> None:
+        self._config = config
+        self._emit = emit
+        self._peers: dict[str, p.Publish | p.View] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._begun = 0
+
+    async def open(self) -> None:
+        match self._config.get("open"):
+            case "refuse":
+                raise MediaError("the port is taken")
+            case "crash":
+                raise ValueError("never told")
+            case "die":
+                os._exit(3)
+            case "hang":
+                await asyncio.sleep(60)
+            case "once":
+                self._die_the_second_time()
+
+    def _die_the_second_time(self) -> None:
+        try:
+            Path(self._config["folder"]).mkdir()
+        except FileExistsError:
+            os._exit(3)
+
+    async def close(self) -> None:
+        if self._config.get("close") == "hang":
+            await asyncio.sleep(60)
+        if self._config.get("close") == "crash":
+            raise ValueError("never told")
+        for peer_id in tuple(self._peers):
+            self._end(peer_id, p.CloseReason.REQUESTED)
+
+    async def handle(self, request: p.MediaRequest) -> p.MediaAnswer:
+        match request:
+            case p.Publish() | p.View():
+                return await self._take_in(request)
+            case p.GetStatistics():
+                return p.Statistics(values={"peers": len(self._peers), "begun": self._begun})
+            case p.ClosePeer(peer_id=peer_id, reason=reason):
+                self._end(peer_id, reason)
+            case p.Drain(seconds=seconds):
+                self._keep("drain", self._drain(seconds))
+            case p.AddCandidates(peer_id=peer_id) | p.SelectLayer(peer_id=peer_id):
+                self._known(peer_id)
+            case p.LimitBitrate(peer_id=peer_id, bitrate_max_bps=count):
+                self._known(peer_id)
+                for number in range(count):
+                    self._emit(p.PeerConnected(peer_id=peer_id, milliseconds=number))
+            case p.Mute(peer_id=peer_id):
+                self._known(peer_id)
+                self._keep("loose", _fail())
+        return p.Done()
+
+    def _known(self, peer_id: str) -> None:
+        if peer_id not in self._peers:
+            raise p.UnknownPeerError("no such peer")
+
+    async def _take_in(self, request: p.Publish | p.View) -> p.MediaAnswer:
+        if not request.sdp_offer.startswith("v=0"):
+            raise p.BadOfferError("it does not begin with v=0")
+        known = self._peers.get(request.peer_id)
+        if known is not None and (type(known), known.stream_id) != (type(request), request.stream_id):
+            raise p.PeerExistsError("the id is taken")
+        self._begun += 1
+        try:
+            await self._odd(request.peer_id)
+        finally:
+            self._begun -= 1
+        if known is None:
+            self._peers[request.peer_id] = request
+            if not request.peer_id.startswith("quiet"):
+                self._emit(p.PeerConnected(peer_id=request.peer_id, milliseconds=1.0))
+            if request.peer_id.startswith("ticking"):
+                self._keep(request.peer_id, self._tick(request.peer_id))
+        answer = f"v=0\r\no={request.peer_id}\r\nm=audio\r\n"
+        return p.Answered(
+            sdp_answer=answer, candidates=(p.Candidate(candidate="one"), p.Candidate(candidate=""))
+        )
+
+    async def _odd(self, peer_id: str) -> None:
+        match peer_id.partition("-")[0]:
+            case "slow":
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    # Clean-up that awaits, as in media libraries.
+                    await asyncio.sleep(UNWIND_SECONDS)
+            case "deaf":
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:
+                    await asyncio.sleep(self._config.get("deaf_seconds", 0))
+            case "stuck":
+                time.sleep(self._config.get("stuck_seconds", 60))  # noqa: ASYNC251 # a stuck loop
+            case "broken":
+                raise ValueError("never told")
+            case "own":
+                raise _OwnError("a reason")
+            case "selfish":
+                raise asyncio.CancelledError
+            case "deadly":
+                os._exit(3)
+            case "large":
+                raise MediaError("x" * 5_000_000)
+
+    def _end(self, peer_id: str, reason: p.CloseReason) -> None:
+        peer = self._peers.pop(peer_id, None)
+        if peer is None:
+            return
+        if peer_id in self._tasks:
+            self._tasks.pop(peer_id).cancel()
+        self._emit(p.PeerClosed(peer_id=peer_id, reason=reason))
+        if isinstance(peer, p.Publish):
+            for other, viewer in tuple(self._peers.items()):
+                if viewer.stream_id == peer.stream_id:
+                    self._end(other, p.CloseReason.SOURCE_ENDED)
+
+    async def _drain(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        for peer_id in tuple(self._peers):
+            self._end(peer_id, p.CloseReason.DRAINED)
+
+    async def _tick(self, peer_id: str) -> None:
+        """Tells the system's clock in milliseconds, again and again."""
+        while True:
+            self._emit(p.PeerConnected(peer_id=peer_id, milliseconds=1000 * time.monotonic()))
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _keep(self, name: str, coroutine: Any) -> None:
+        # Nobody else holds a loose one, so that its exception is found when it ends.
+        task = asyncio.get_running_loop().create_task(coroutine)
+        if name != "loose":
+            self._tasks[name] = task
+
+
+class _OwnError(p.BadOfferError):
+    """Of the router alone."""
+
+
+async def _fail() -> None:
+    raise KeyError("never told")
