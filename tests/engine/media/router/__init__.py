@@ -1,0 +1,1 @@
+"""The media router over loopback, and its pure parts by themselves."""
