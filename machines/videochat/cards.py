@@ -1,7 +1,6 @@
 """Users of the directory as the source's user simple."""
 
 from engine.app.users import User
-
 from machines.videochat import vocabulary as v
 
 

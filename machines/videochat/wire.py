@@ -9,10 +9,10 @@ from typing import Any
 
 import attrs
 import msgspec
-from engine.media.access.port import Access
 
 from engine.app.api import ErrorCode
 from engine.codec.wire import WireCodec
+from engine.media.access.port import Access
 from engine.vocabulary import length
 from machines.videochat import vocabulary as v
 from machines.videochat.reasons import Reason

@@ -57,7 +57,7 @@ def second(depth: int) -> Said:
     return (*first(depth), Passed())
 
 
-def by_helpers(_data: object, _command: object) -> Said:
+def by_inner_functions(_data: object, _command: object) -> Said:
     return second(1)
 
 
@@ -136,7 +136,7 @@ class Callable:
         (by_tuple, (Crashed, Reply)),
         (by_branch, (Passed, Paid)),
         (in_a_comprehension, (Paid, Send)),
-        (by_helpers, (Paid, Passed)),
+        (by_inner_functions, (Paid, Passed)),
         (close_enough, (Crashed,)),
         (too_deep, ()),
         (saying(Paid), (Paid,)),
