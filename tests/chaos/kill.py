@@ -161,7 +161,8 @@ class Server:
         command += ["--listen", f"127.0.0.1:{self.port}", "--journal", self.journal]
         command += ["--config", str(self.config)]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+            # It returns at once; only what it prints is waited for.
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)  # noqa: ASYNC220
         assert self.process.stdout is not None
         line = await trio.to_thread.run_sync(self.process.stdout.readline)
         if not line:

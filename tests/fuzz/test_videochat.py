@@ -1,4 +1,4 @@
-"""Frames of every kind of wrongness at the videochat socket: a clear answer or a close, nobody else disturbed."""
+"""Wrong frames of every kind at the videochat socket: an answer or a close, and nobody else disturbed."""
 
 import json
 import os
