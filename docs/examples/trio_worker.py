@@ -1,15 +1,18 @@
 """A trio program that serves the call APIs beside its own work, and places calls itself."""
 
+import logging
 from functools import partial
 
 import httpx
 import trio
 
 from engine import MemoryUsers, User, open_engine
+from engine.app.logs import configure_logs
 from machines import videochat
 
 
 async def main() -> None:
+    configure_logs(logging.ERROR)  # JSON lines on standard error; or configure structlog as you do anyway
     users = MemoryUsers()
     await users.set(User(id="ann", first_name="Ann"))
     token = await users.add_token("ann")  # goes to Ann's device, which sends it as its first message

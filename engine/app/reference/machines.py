@@ -1,6 +1,6 @@
 """One page a machine: diagram, states, commands, rows, asides with their reasons, timers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from engine.app.reference.markdown import code, page, section, table
@@ -10,7 +10,6 @@ from engine.machine.family import Kind
 from engine.machine.sayings import sayings
 from engine.machine.table import (
     After,
-    Aside,
     Crash,
     Row,
     Table,
@@ -41,7 +40,7 @@ def machine_page(kind: Kind) -> str:
         section(
             "Asides",
             "What a state does not act on. Refused: the sender is told the reason. Ignored: nobody is told.",
-            table(["in", "on", "when", "what", "reason"], _asides(rules.asides)),
+            table(["in", "on", "when", "what", "reason"], _asides(rules)),
         ),
         section("A rule that raises", _crash(rules)),
     )
@@ -71,7 +70,7 @@ def _states(rules: Table[Any, Any]) -> Iterator[list[str]]:
 
 def _timers(rules: Table[Any, Any]) -> Iterator[list[str]]:
     for timer in rules.timers:
-        states = ", ".join(state.name for state in many(timer.state))
+        states = _names(rules, timer.state)
         name, command = code(timer_name(timer)), code(timer.command.__name__)
         yield [name, states, _due(timer), command, timer.on_restart.value]
 
@@ -93,23 +92,29 @@ def _commands(rules: Table[Any, Any]) -> Iterator[list[str]]:
 def _rows(rules: Table[Any, Any]) -> Iterator[list[str]]:
     for row in rules.rows:
         if row.on is not Crash:
-            yield _row(row)
+            yield _row(rules, row)
 
 
-def _row(row: Row[Any, Any, Any]) -> list[str]:
-    states = ", ".join(state.name for state in many(row.source))
+def _row(rules: Table[Any, Any], row: Row[Any, Any, Any]) -> list[str]:
+    states = _names(rules, row.source)
     target = "stays" if row.target is None else row.target.name + (" (anew)" if row.again else "")
     said = ", ".join(word.__name__ for word in sayings(row.then))
     return [states, code(row.on.__name__), _guard(row.when), target, code(name_of(row.then)), said]
 
 
-def _asides(asides: Iterable[Aside]) -> Iterator[list[str]]:
+def _asides(rules: Table[Any, Any]) -> Iterator[list[str]]:
     verbs = {"Refuse": "refused", "Ignore": "ignored", "Defer": "deferred"}
-    for aside in asides:
-        states = ", ".join(state.name for state in many(aside.states))
+    for aside in rules.asides:
+        states = _names(rules, aside.states)
         commands: tuple[type[Command], ...] = many(aside.commands)
         names = ", ".join(code(command.__name__) for command in commands)
         yield [states, names, _guard(aside.when), verbs[type(aside).__name__], str(aside.reason)]
+
+
+def _names(rules: Table[Any, Any], some: Any) -> str:
+    """In the order of the enumeration: a table may take its states from a set."""
+    wanted = many(some)
+    return ", ".join(state.name for state in rules.states if state in wanted)
 
 
 def _guard(when: Any) -> str:
