@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,9 +96,13 @@ def started(*arguments: str, cwd: Path) -> Iterator[Running]:
         encoding="utf-8",
         env=environment(),
     )
+    # Whoever waits for a line that never comes would wait for ever.
+    deadline = threading.Timer(SECONDS_MAX, process.kill)
+    deadline.start()
     try:
         yield Running(process)
     finally:
+        deadline.cancel()
         if process.poll() is None:
             process.kill()
             process.communicate()

@@ -1,0 +1,105 @@
+"""`check`, `diagram`, `demo` and `bench`: what they print, and when they fail."""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import attrs
+import pytest
+
+from engine.app.commands import bench, check, demo, diagram
+from engine.app.discovery import installed_apis
+from engine.errors import ConfigurationError
+from engine.machine.check import Fault
+
+KINDS = [kind.name for api in installed_apis() for kind in api.kinds]
+
+
+def test_every_table_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.run() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1].rstrip(":") for line in lines[:-1]] == KINDS
+    assert lines[-1] == "0 faults"
+
+
+def test_a_fault_is_told_with_its_place_and_is_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def faulty(table: Any) -> list[Fault]:
+        return [Fault("ring", "WAITING", "a_rule", "nothing leaves it")] if table.name == "ring" else []
+
+    monkeypatch.setattr(check, "check_table", faulty)
+    assert check.run() == 1
+    out = capsys.readouterr().out
+    assert "FAULT videochat.ring" in out
+    assert "WAITING: nothing leaves it (a_rule)" in out
+    assert out.endswith("1 faults\n")
+
+
+@pytest.mark.parametrize(
+    ("machine", "drawn"),
+    [("", len(KINDS)), ("videochat.ring", 1), ("videochat", 4), ("ring", 1)],
+)
+def test_machines_are_drawn_by_name(machine: str, drawn: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert diagram.run(machine, "mermaid", asides=False) == 0
+    assert capsys.readouterr().out.count("stateDiagram") >= drawn
+
+
+def test_a_diagram_may_be_dot(capsys: pytest.CaptureFixture[str]) -> None:
+    assert diagram.run("videochat.ring", "dot", asides=True) == 0
+    assert capsys.readouterr().out.startswith("digraph")
+
+
+@pytest.mark.parametrize(("machine", "form"), [("nothing", "mermaid"), ("videochat", "png")])
+def test_what_cannot_be_drawn_is_a_configuration_error(machine: str, form: str) -> None:
+    with pytest.raises(ConfigurationError):
+        diagram.run(machine, form, asides=False)
+
+
+def test_a_demo_that_fails_fails_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    (api, *_) = installed_apis()
+    statuses = {"good": 0, "bad": 3}
+    shown: list[tuple[str, bool]] = []
+
+    def show(name: str) -> Any:
+        def run(*, plain: bool) -> int:
+            shown.append((name, plain))
+            return statuses[name]
+
+        return run
+
+    apis = [attrs.evolve(api, name=name, demo=show(name)) for name in statuses]
+    apis.append(attrs.evolve(api, name="silent", demo=None))
+    monkeypatch.setattr(demo, "installed_apis", lambda: apis)
+    assert demo.run("good", plain=True) == 0
+    assert demo.run("", plain=False) == 3
+    assert shown == [("good", True), ("good", False), ("bad", False)]
+    with pytest.raises(ConfigurationError, match="there are good, bad"):
+        demo.run("silent", plain=False)
+
+
+def test_the_benchmarks_are_run_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = ModuleType("tests.bench.__main__")
+    fake.main = lambda names: len(names)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tests.bench.__main__", fake)
+    assert bench.run(["journal", "stepper"]) == 2
+
+
+def test_without_a_checkout_there_are_no_benchmarks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError(f"no {name}", name="tests")
+
+    monkeypatch.setattr(bench.importlib, "import_module", missing)
+    assert bench.run([]) == 2
+    assert "source checkout" in capsys.readouterr().err
+
+
+def test_a_benchmark_that_lacks_a_module_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError("no starlette", name="starlette")
+
+    monkeypatch.setattr(bench.importlib, "import_module", missing)
+    with pytest.raises(ModuleNotFoundError):
+        bench.run([])

@@ -1,0 +1,108 @@
+"""The command line: what it imports, what it says, its exit status."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.app.cli import app, main
+from engine.errors import ConfigurationError, JournalCorruptError, UnavailableError
+from tests.engine.app.process import ROOT, environment, switchhook
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit status of a command in this process."""
+    monkeypatch.setattr(sys, "argv", ["switchhook", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+@pytest.mark.slow
+def test_the_help_imports_nothing_that_takes_long() -> None:
+    program = (
+        "import sys; from engine.app.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'trio', 'rich', 'apsw', 'attrs', 'cattrs', 'msgspec', 'httpx', 'structlog', 'machines'}\n"
+        "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--help"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert "serve" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_each_command_has_help_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("serve", "demo", "diagram", "check", "events", "replay", "users add"):
+        assert run(monkeypatch, *command.split(), "--help") == 0
+        assert "Example" in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "fly") == 2
+    assert "fly" in capsys.readouterr().err
+
+
+WRONG = ConfigurationError("listen", "is wrong")
+DAMAGED = JournalCorruptError("a", 3, "the checksum\nis wrong")
+CLOSED = UnavailableError("closed")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "lines"),
+    [
+        (WRONG, 2, ["listen: is wrong"]),
+        (DAMAGED, 1, ["a at version 3: the checksum is wrong"]),
+        (ExceptionGroup("", [ExceptionGroup("", [CLOSED]), CLOSED]), 1, ["closed"]),
+        (ExceptionGroup("", [CLOSED, WRONG]), 2, ["closed", "listen: is wrong"]),
+        (BaseExceptionGroup("", [KeyboardInterrupt()]), 130, []),
+    ],
+)
+def test_an_error_is_told_in_lines_without_a_traceback(
+    error: BaseException,
+    status: int,
+    lines: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("engine.app.cli.app", fail)
+    assert run(monkeypatch) == status
+    assert capsys.readouterr().err == "".join(f"switchhook: {line}\n" for line in lines)
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ExceptionGroup("", [CLOSED, LookupError("a bug")])
+
+    monkeypatch.setattr("engine.app.cli.app", fail)
+    with pytest.RaisesGroup(UnavailableError, LookupError):
+        main()
+
+
+def test_the_commands_are_those_of_the_manual() -> None:
+    names = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    assert names == {"serve", "demo", "diagram", "check", "events", "replay", "bench"}
+
+
+@pytest.mark.slow
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    ended = switchhook("events", "list", "--journal", "sqlite:///none.db", cwd=tmp_path)
+    assert ended.status == 1
+    assert len(ended.lines) == 1
+    assert ended.lines[0].startswith("switchhook: none.db: ")
