@@ -11,11 +11,9 @@ import pytest
 from engine.app.configuration import read_configuration
 from engine.app.discovery import installed_apis
 from engine.app.openapi import own_version
-from engine.app.reference import FOLDER, python
+from engine.app.reference import FOLDER
 from engine.app.reference import apis as api_pages
-from engine.app.reference.markdown import table
 from engine.app.reference.program import commands, options_of
-from engine.app.reference.source import alias_of, fields_of, signature_of
 from engine.media.access.issuers import issuer_of
 from tests.contracts.documents import (
     COMMAND,
@@ -174,36 +172,6 @@ def test_modules_that_pages_name_exist() -> None:
     for page in every_page():
         for name in wanted.findall(page.read_text(encoding="utf-8")):
             assert _exists(name), f"{name_of(page)}: {name}"
-
-
-# -- the generator
-
-
-def test_a_table_without_rows_is_nothing() -> None:
-    assert table(["a"], []) == ""
-
-
-def test_a_cell_cannot_break_its_row() -> None:
-    assert table(["a"], [["x | y\nz"]]).splitlines()[-1] == "| x \\| y z |"
-
-
-def test_signatures_are_as_they_were_written() -> None:
-    assert signature_of(signature_of) == "def signature_of(function: Callable[..., Any]) -> str"
-
-
-def test_fields_come_with_the_strings_beneath_them() -> None:
-    by_name = {field.name: field for field in fields_of(Block)}
-    assert (by_name["made"].annotation, by_name["made"].text) == ("bool", "It was put there by `filled`.")
-
-
-def test_an_alias_that_is_not_there_is_an_error() -> None:
-    with pytest.raises(LookupError, match="has no type alias Nothing"):
-        alias_of("engine.vocabulary", "Nothing")
-
-
-def test_the_parts_of_a_docstring_become_lists() -> None:
-    text = "Do it.\n\nRaises:\n    A: when it\n        rains.\n    B: else."
-    assert python._prose(text) == "Do it.\n\nRaises:\n\n- A: when it rains.\n- B: else."
 
 
 def _commands_in(text: str) -> list[list[str]]:

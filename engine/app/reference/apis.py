@@ -87,7 +87,8 @@ def _shape(schema: dict[str, Any], named: dict[str, Any], depth: int) -> Iterato
         yield from _object(schema, named, depth)
     elif schema.get("type") == "array" and "items" in schema:
         lines = [*_shape(schema["items"], named, depth)]
-        lines[0], lines[-1] = "[" + lines[0], lines[-1] + "]"
+        lines[0] = "[" + lines[0]
+        lines[-1] += "]"
         yield from lines
     elif "anyOf" in schema:
         kinds = [one for one in schema["anyOf"] if one.get("type") != "null"]

@@ -1,6 +1,7 @@
 """The page of the public Python names."""
 
 import inspect
+import typing
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any
@@ -35,25 +36,25 @@ def python_page() -> str:
 
 def _place_of(name: str) -> str:
     found = getattr(engine, name)
-    if hasattr(found, "__module__") and hasattr(found, "__qualname__"):
-        return str(found.__module__)
-    return engine._PLACES[name]  # an alias does not know where it was defined
+    is_alias = typing.get_origin(found) is not None
+    # An alias does not know where it was defined.
+    return engine._PLACES[name] if is_alias else str(found.__module__)
 
 
 def _entry(name: str, place: str) -> str:
     found: Any = getattr(engine, name)
-    if inspect.isclass(found):
-        parts = [*_class(found)]
-    elif inspect.isfunction(found):
-        parts = [fenced(signature_of(found), "text"), _prose(inspect.getdoc(found) or "")]
-    else:
+    if typing.get_origin(found) is not None:
         value, text = alias_of(place, name)
         parts = [fenced(f"{name} = {value}", "text"), text]
+    elif inspect.isclass(found):
+        parts = [*_class(found)]
+    else:
+        parts = [fenced(signature_of(found), "text"), prose(inspect.getdoc(found) or "")]
     return section(code(name), f"In `{place}`.", *parts, level=3)
 
 
 def _class(cls: type) -> Iterator[str]:
-    yield _prose(_own_doc(cls))
+    yield prose(_own_doc(cls))
     if issubclass(cls, Enum):
         yield table(["member", "value"], [[code(one.name), code(str(one.value))] for one in cls])
         return
@@ -62,14 +63,14 @@ def _class(cls: type) -> Iterator[str]:
         yield table(["field", "type", "default", "meaning"], rows)
     for _, signature, text in methods_of(cls):
         yield fenced(signature, "text")
-        yield _prose(text)
+        yield prose(text)
 
 
 def _own_doc(cls: type) -> str:
     return inspect.cleandoc(cls.__doc__ or "")
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
     """A docstring as Markdown: its `Raises:` and `Args:` parts keep their lines."""
     plain, *listed = text.split("\n\n")
     parts = [plain]

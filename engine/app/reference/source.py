@@ -98,6 +98,8 @@ def _arguments(arguments: ast.arguments) -> str:
     places = [*arguments.posonlyargs, *arguments.args]
     missing: list[ast.expr | None] = [None] * (len(places) - len(arguments.defaults))
     lines = [*map(_argument, places, [*missing, *arguments.defaults])]
+    if arguments.posonlyargs:
+        lines.insert(len(arguments.posonlyargs), "/")
     if arguments.vararg is not None:
         lines.append(f"*{_argument(arguments.vararg, None)}")
     elif arguments.kwonlyargs:

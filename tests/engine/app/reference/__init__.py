@@ -1,0 +1,1 @@
+"""The texts that the reference is made of."""
