@@ -18,6 +18,7 @@ LONGER = {
 """Files that may be longer, with the reason."""
 
 FOLDERS = ("engine", "machines", "tests", "docs", ".ci")
+NOT_OURS = {"__pycache__", "node_modules"}
 TEXTS = (".py", ".md", ".txt", ".toml", ".sh", "")
 
 # With a bar inside, so that this file is not found by what it looks for.
@@ -37,7 +38,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 def files(*suffixes: str) -> list[Path]:
     found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()]
     found += [path for path in ROOT.iterdir() if path.is_file() and path.suffix in (".md", ".toml")]
-    return sorted(one for one in found if one.suffix in suffixes and "__pycache__" not in one.parts)
+    return sorted(one for one in found if one.suffix in suffixes and not NOT_OURS & {*one.parts})
 
 
 def definitions(tree: ast.AST) -> Iterator[tuple[int, str]]:
