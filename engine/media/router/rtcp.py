@@ -9,6 +9,7 @@ from aiortc.rtp import (
     RTCP_PSFB_APP,
     RTCP_PSFB_FIR,
     RTCP_PSFB_PLI,
+    RTCP_RTPFB,
     RTCP_RTPFB_NACK,
     RtcpByePacket,
     RtcpPacket,
@@ -51,9 +52,19 @@ def picture_loss(*, sender: int, media: int) -> bytes:
 
 
 def negative_acknowledgement(lost: Sequence[int], *, sender: int, media: int) -> bytes:
-    """Ask for packets once more (RFC 4585 section 6.2.1)."""
-    some = list(lost[:NACK_SEQUENCES_MAX])
-    return bytes(RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=sender, media_ssrc=media, lost=some))
+    """Ask for packets once more (RFC 4585 section 6.2.1).
+
+    Written here because aiortc's cannot write numbers on both sides of the wrap.
+    """
+    items: list[list[int]] = []
+    for sequence in lost[:NACK_SEQUENCES_MAX]:
+        behind = (sequence - items[-1][0] - 1) & 0xFFFF if items else 16
+        if behind < 16:
+            items[-1][1] |= 1 << behind
+        else:
+            items.append([sequence, 0])
+    header = struct.pack("!BBHLL", 0x80 | RTCP_RTPFB_NACK, RTCP_RTPFB, 2 + len(items), sender, media)
+    return header + b"".join(struct.pack("!HH", *item) for item in items)
 
 
 def bitrate_limit(bitrate_bps: int, media: Sequence[int], *, sender: int) -> bytes:
@@ -81,7 +92,8 @@ def asks_for_key_frame(packet: AnyPacket) -> bool:
 def asked_again(packet: AnyPacket) -> Sequence[int]:
     """The sequence numbers of a NACK."""
     if isinstance(packet, RtcpRtpfbPacket) and packet.fmt == RTCP_RTPFB_NACK:
-        return packet.lost
+        # aiortc does not wrap the numbers that follow the first one of an item.
+        return [sequence & 0xFFFF for sequence in packet.lost]
     return ()
 
 

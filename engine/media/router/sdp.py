@@ -254,7 +254,7 @@ def write_answer(plan: Plan, local: Local, outgoing: Mapping[Kind, Outgoing] | N
             lines += _received(track)
         else:
             lines += _sent(track, outgoing[track.kind])
-        # RFC 8829 wants none of it in a rejected section, and some readers insist on it in every one.
+        # A rejected section needs none of it, but aiortc as a client insists on it in every one.
         lines += _transport(local)
     return "\r\n".join(lines) + "\r\n"
 
@@ -272,6 +272,8 @@ def _rejected(section: Section) -> Iterator[str]:
     if section.mid:
         yield f"a=mid:{section.mid}"
     yield "a=inactive"
+    if section.multiplexed:
+        yield "a=rtcp-mux"
     for codec in section.codecs:
         yield _map(codec)
 
@@ -321,7 +323,10 @@ def _sent(track: Track, outgoing: Outgoing) -> Iterator[str]:
     yield from _begin(track, "sendonly")
     stream = "".join(one if one in _MSID_CHARACTERS else "-" for one in outgoing.stream_id)[:64] or "-"
     yield f"a=msid:{stream} {track.kind}"
-    if track.rtx_payload_type is not None:
+    resends = track.rtx_payload_type is not None
+    if resends:
         yield f"a=ssrc-group:FID {outgoing.ssrc} {outgoing.rtx_ssrc}"
-        yield f"a=ssrc:{outgoing.rtx_ssrc} cname:{outgoing.cname}"
+    # Chromium takes the first one for the stream, whatever the group says: the other way round it is black.
     yield f"a=ssrc:{outgoing.ssrc} cname:{outgoing.cname}"
+    if resends:
+        yield f"a=ssrc:{outgoing.rtx_ssrc} cname:{outgoing.cname}"

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from aioice import stun
 
@@ -35,7 +35,7 @@ E = TypeVar("E", bound=MediaEvent)
 async def until(condition: Callable[[], Any], what: str = "the condition") -> Any:
     """Wait for something that datagrams and timers bring about."""
     async with asyncio.timeout(WAIT_SECONDS):
-        while not (found := condition()):
+        while not (found := condition()):  # noqa: ASYNC110 # datagrams set no event
             await asyncio.sleep(0.002)
     assert found, what
     return found
@@ -76,6 +76,9 @@ async def trial(*, faults: bool = False, **config: Any) -> AsyncIterator[Trial]:
         yield the_trial
     finally:
         await router.close()
+        for client in Client.alive:
+            client.vanish()
+        Client.alive.clear()
     left = router.statistics()
     assert (left["peers_count"], left["tasks_count"], left["addresses_count"]) == (0, 0, 0)
     assert faults or not the_trial.of(MediaFault), the_trial.of(MediaFault)
@@ -132,6 +135,8 @@ class Client(asyncio.DatagramProtocol):
     """A full ICE agent of the simplest kind, a DTLS client, and plain RTP in both directions."""
 
     role, state = "controlling", "completed"
+    alive: ClassVar[list["Client"]] = []
+    """Those with a socket; a trial closes them at its end."""
 
     def __init__(self, family: int = socket.AF_INET) -> None:
         self.identity = Identity.generateCertificate()
@@ -178,6 +183,7 @@ class Client(asyncio.DatagramProtocol):
     async def open_socket(self) -> None:
         """A first socket, or another one as after a change of network."""
         loop = asyncio.get_running_loop()
+        Client.alive.append(self)
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self._host, 0))
 
     def check(self, *, nominate: bool = True, **changes: Any) -> None:
