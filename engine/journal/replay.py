@@ -9,7 +9,8 @@ from engine.codec.records import RecordCodec
 from engine.errors import CodecError, JournalCorruptError
 from engine.journal.fold import Episode, before, encoded, episodes, fold, fold_episode
 from engine.journal.port import Journal, Loaded
-from engine.machine.family import Family, Record, RuleError, StreamState
+from engine.machine.family import Family, Record, RuleError, StreamState, TimerMoved
+from engine.machine.step import Snapshot
 
 
 @attrs.frozen
@@ -52,9 +53,10 @@ def differences(
 def _stepped_again(
     family: Family, codec: RecordCodec, stream: str, state: StreamState, episode: Episode
 ) -> Iterator[Difference]:
-    if episode.cause is None:
-        return
     now = before(family, state, episode)
+    if episode.cause is None:
+        yield from _noted(stream, now, episode)
+        return
     try:
         step = family.step(episode.member, now, episode.cause)
     except RuleError as error:
@@ -72,6 +74,15 @@ def _stepped_again(
             episode.version,
             f"{type(episode.cause).__name__} makes {said} now, and other events then",
         )
+
+
+def _noted(stream: str, now: Snapshot, episode: Episode) -> Iterator[Difference]:
+    """A note of the engine comes from no rule; it has to fit to where the machine stands."""
+    (record, *_) = episode.records
+    if isinstance(record.event, TimerMoved):
+        running = record.event.name in [timer.name for timer in now.timers]
+        if not running or (record.state, record.entries) != (now.state.name, now.entries):
+            yield Difference(stream, episode.version, f"no timer {record.event.name} runs there")
 
 
 @attrs.frozen
