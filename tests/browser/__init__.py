@@ -1,0 +1,1 @@
+"""Real browsers as judges of the media router."""

@@ -1,0 +1,196 @@
+"""Chromium publishes to the router and views what it forwards."""
+
+import os
+import signal
+
+import pytest
+import trio
+
+from engine.media import protocol as p
+from engine.media.process import WorkerProcess
+from tests.browser.browser import Browser, Figures, Page, PageError
+from tests.browser.stage import Stage, open_stage
+
+pytestmark = pytest.mark.slow
+
+CONNECTED = ("state", "==", "connected")
+PLAYS = (
+    CONNECTED,
+    ("video.framesDecoded", ">=", 20),
+    ("audio.totalSamplesReceived", ">=", 24_000),
+)
+"""A second of picture, and half of one of sound."""
+LOSS = 0.05
+LOSSY_FRAMES = 100
+"""Five seconds of the fake camera: so many packets that losing none of them is out of the question."""
+LAYERS = {"l": 4, "m": 2, "h": 1}
+"""RID, and by what its picture is smaller than the camera's; from the smallest, as the offer has them."""
+WIDE = {"width": 960, "height": 540, "rate": 15}
+"""The browser sends fewer than three layers of a smaller picture."""
+
+
+def show(title: str, figures: Figures, *names: str) -> None:
+    """For whoever reads the output of the tests."""
+    print(title, {name: figures.get(name) for name in names})
+
+
+async def publish_and_view(stage: Stage, page: Page, **options: object) -> Figures:
+    """Ann is connected, and bob sees and hears her."""
+    await page.publish("ann", "stream", **options)
+    await page.wait("ann", CONNECTED)
+    await page.view("bob", "stream")
+    return await page.wait("bob", *PLAYS)
+
+
+@pytest.mark.parametrize("codec", ["VP8", "H264", "VP9", "AV1"])
+async def test_a_viewer_sees_and_hears_what_is_published(browser: Browser, codec: str) -> None:
+    async with open_stage(browser) as stage:
+        page = await stage.page()
+        if codec == "AV1" and codec not in await page.call("videoCodecs"):
+            pytest.skip("this browser has no AV1")
+        found = await publish_and_view(stage, page, codecs=[codec])
+        show(codec, found, "firstFrame", "video.framesDecoded", "video.freezeCount", "transport.srtpCipher")
+        assert found["video.codec"] == f"video/{codec}"
+        assert found["audio.codec"] == "audio/opus"
+        assert found["firstFrame"] is not None
+        later = await page.wait(
+            "bob",
+            ("video.framesDecoded", ">=", found["video.framesDecoded"] + 10),
+            ("audio.totalSamplesReceived", ">=", found["audio.totalSamplesReceived"] + 24_000),
+        )
+        assert later["video.packetsLost"] == later["audio.packetsLost"] == 0
+        started = await stage.event(p.SourceStarted, "ann", kind=p.Kind.VIDEO)
+        assert started.codec == codec
+        for peer_id in ("ann", "bob"):
+            assert (await stage.event(p.PeerConnected, peer_id)).milliseconds > 0
+
+
+async def test_candidates_that_come_after_the_answer_connect(browser: Browser) -> None:
+    async with open_stage(browser) as stage:
+        page = await stage.page()
+        await page.publish("ann", "stream")
+        await page.wait("ann", CONNECTED)
+        answer = stage.signalling.answers["ann"]
+        assert "candidate" not in answer.sdp_answer
+        assert [bool(one.candidate) for one in answer.candidates] == [True, False]
+        found = await page.figures("ann")
+        assert found["ice"] == "connected"
+        assert found["faults"] == []
+
+
+async def test_candidates_inside_the_answer_connect(browser: Browser) -> None:
+    async with open_stage(browser) as stage:
+        stage.signalling.trickles = False
+        page = await stage.page()
+        await page.publish("ann", "stream")
+        found = await page.wait("ann", CONNECTED)
+        assert found["faults"] == []
+
+
+async def test_a_viewer_who_lacks_the_codec_is_told(browser: Browser) -> None:
+    async with open_stage(browser) as stage:
+        page = await stage.page()
+        await page.publish("ann", "stream", codecs=["VP9"])
+        await page.wait("ann", CONNECTED)
+        with pytest.raises(PageError, match="NoCommonCodecError"):
+            await page.view("bob", "stream", codecs=["VP8"])
+
+
+async def test_lost_packets_come_again_both_ways(browser: Browser) -> None:
+    async with open_stage(browser, loss=LOSS, seed=20_261_121, batched=False) as stage:
+        page = await stage.page()
+        before = await publish_and_view(stage, page)
+        for more in range(20, LOSSY_FRAMES + 1, 20):
+            wanted = before["video.framesDecoded"] + more
+            found = await page.wait("bob", ("video.framesDecoded", ">=", wanted), seconds=4)
+        ann, router = await page.figures("ann"), await stage.statistics("ann")
+        show("viewer", found, "video.nackCount", "video.packetsLost", "video.freezeCount", "video.pliCount")
+        show("publisher", ann, "video.nackCount", "video.retransmittedPacketsSent")
+        show("router", router, "video_asked_again_packets", "video_recovered_packets")
+        # From the router to the viewer: he asked, got it, and could do without a new key frame.
+        assert found["video.nackCount"] > 0
+        assert found["video.retransmittedPacketsReceived"] > 0
+        assert found["video.pliCount"] == before["video.pliCount"]
+        assert found["video.framesDropped"] == before["video.framesDropped"]
+        # From the publisher to the router: likewise.
+        assert ann["video.retransmittedPacketsSent"] > 0
+        assert router["video_recovered_packets"] > 0
+        assert router["video_given_up_packets"] == 0
+        qualities = [one for one in stage.events if isinstance(one, p.PeerQuality)]
+        assert any(one.loss_fraction > 0 for one in qualities)
+
+
+async def test_a_viewer_changes_between_layers(browser: Browser) -> None:
+    async with open_stage(browser) as stage:
+        page = await stage.page()
+        await page.publish("ann", "stream", layers=LAYERS, **WIDE)
+        for layer in LAYERS:
+            await stage.event(p.SourceStarted, "ann", layer=layer)
+        await page.view("bob", "stream", layer="m")
+        sizes = {layer: WIDE["width"] // by for layer, by in LAYERS.items()}
+        decoded = 0
+        for layer in ("m", "h", "l", "m"):
+            began = trio.current_time()
+            await stage.host.request(p.SelectLayer(peer_id="bob", layer=layer))
+            found = await page.wait("bob", ("video.frameWidth", "==", sizes[layer]), seconds=5)
+            seconds = trio.current_time() - began
+            decoded = found["video.framesDecoded"] + 10
+            found = await page.wait("bob", ("video.framesDecoded", ">=", decoded), seconds=5)
+            show(
+                f"{layer} after {seconds:.2f} s",
+                found,
+                "video.frameWidth",
+                "video.framesDecoded",
+                "video.freezeCount",
+            )
+        assert found["video.freezeCount"] == 0
+        assert found["video.packetsLost"] == 0
+
+
+async def test_a_connection_that_the_page_closes_is_closed_at_once(browser: Browser) -> None:
+    async with open_stage(browser) as stage:
+        page = await stage.page()
+        await publish_and_view(stage, page)
+        await page.call("closePeer", "bob")
+        assert (await stage.event(p.PeerClosed, "bob")).reason is p.CloseReason.REMOTE
+        await page.view("eve", "stream")
+        await page.wait("eve", *PLAYS)
+        await page.call("closePeer", "ann")
+        assert (await stage.event(p.PeerClosed, "ann")).reason is p.CloseReason.REMOTE
+        assert (await stage.event(p.PeerClosed, "eve")).reason is p.CloseReason.SOURCE_ENDED
+
+
+async def test_the_peers_of_a_page_that_dies_are_lost_and_no_others(browser: Browser) -> None:
+    async with open_stage(browser, lost_seconds=3.0) as stage:
+        good, bad = await stage.page("good"), await stage.page("bad")
+        await good.publish("ann", "stream")
+        await bad.publish("bob", "other")
+        await good.wait("ann", CONNECTED)
+        await bad.wait("bob", CONNECTED)
+        await bad.view("eve", "stream")
+        await bad.wait("eve", *PLAYS)
+        await bad.crash()
+        assert (await stage.event(p.PeerClosed, "bob")).reason is p.CloseReason.LOST
+        assert (await stage.event(p.PeerClosed, "eve")).reason is p.CloseReason.LOST
+        assert p.PeerStalled(peer_id="bob") in stage.events
+        assert not any(isinstance(one, p.PeerClosed) and one.peer_id == "ann" for one in stage.events)
+        await good.wait("ann", CONNECTED)
+
+
+async def test_after_the_death_of_a_worker_there_is_another(browser: Browser) -> None:
+    async with open_stage(browser) as stage:
+        page = await stage.page()
+        await publish_and_view(stage, page)
+        worker = stage.host.running[0]
+        assert isinstance(worker, WorkerProcess)
+        os.kill(worker.pid, signal.SIGKILL)
+        gone = await stage.event(p.WorkerGone)
+        assert set(gone.peer_ids) == {"ann", "bob"}
+        for peer_id in gone.peer_ids:
+            assert (await stage.event(p.PeerClosed, peer_id)).reason is p.CloseReason.WORKER_GONE
+        await page.call("closePeer", "ann")
+        await page.call("closePeer", "bob")
+        await page.publish("ann", "stream")
+        await page.wait("ann", CONNECTED)
+        await page.view("eve", "stream")
+        await page.wait("eve", *PLAYS)
