@@ -1,6 +1,5 @@
 """A media host without media, for tests and simulations: pure trio, so its clock may be a virtual one."""
 
-import hashlib
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,6 +10,7 @@ import trio
 
 from engine.errors import MediaError
 from engine.media import protocol as p
+from engine.media.fake_answers import answer_to, sources_of
 from engine.media.readers import BATCHES_MAX, Readers
 from engine.nurseries import open_block_nursery
 
@@ -84,6 +84,7 @@ class FakeHost:
         self._up_at = -float("inf")
         self._draining = False
         self._overloaded = False
+        self._closed = False
         self.asked: deque[p.MediaRequest] = deque(maxlen=10_000)
         """The last requests, in order."""
 
@@ -94,11 +95,13 @@ class FakeHost:
             # The second scope ends with the worker and the first with the deadline.
             with trio.CancelScope() as life:
                 self._running[life] = None
+                if self._closed:
+                    life.cancel()
                 try:
                     return await self._perform(request)
                 finally:
                     del self._running[life]
-            raise p.WorkerGoneError("the worker has ended")
+            raise p.WorkerGoneError("the host is closed" if self._closed else "the worker has ended")
         raise p.MediaTimeoutError(f"{type(request).__name__} was not answered within {seconds:g} s")
 
     def events(self) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[p.Batch]]:
@@ -132,7 +135,7 @@ class FakeHost:
             p.PeerConnected(peer_id=peer_id, milliseconds=1000 * (self._connect_seconds or 0.0))
         ]
         if isinstance(peer.request, p.Publish):
-            events += _sources(peer.request)
+            events += sources_of(peer.request)
         self.emit(*events)
 
     def stall(self, peer_id: str) -> None:
@@ -157,8 +160,7 @@ class FakeHost:
         """The worker dies with all peers; a fresh one takes peers after `down_seconds`."""
         self._up_at = trio.current_time() + down_seconds
         self._draining = self._overloaded = False
-        for life in tuple(self._running):
-            life.cancel()
+        self._end_requests()
         lost = tuple(self._peers)
         self._peers.clear()
         gone = p.CloseReason.WORKER_GONE
@@ -183,7 +185,16 @@ class FakeHost:
         """Peers that live, oldest first."""
         return tuple(self._peers)
 
+    def close(self) -> None:
+        """Let nobody wait any more."""
+        self._closed = True
+        self._end_requests()
+
     # -- requests
+
+    def _end_requests(self) -> None:
+        for life in tuple(self._running):
+            life.cancel()
 
     async def _perform(self, request: p.MediaRequest) -> p.MediaAnswer:
         await trio.lowlevel.checkpoint()
@@ -230,13 +241,16 @@ class FakeHost:
     def _take_in(self, request: p.Publish | p.View) -> p.MediaAnswer:
         known = self._peers.get(request.peer_id)
         if known is not None:
-            if (type(known.request), known.request.stream_id) != (type(request), request.stream_id):
+            if _likeness(known.request) != _likeness(request):
                 raise p.PeerExistsError("the id is taken")
             return known.answer
         if self._draining or self._overloaded:
             raise p.HostBusyError("draining" if self._draining else "overloaded")
-        if isinstance(request, p.View) and not self._is_published(request.stream_id):
+        published = self._is_published(request.stream_id)
+        if isinstance(request, p.View) and not published:
             raise p.UnknownStreamError("nobody publishes this stream")
+        if isinstance(request, p.Publish) and published:
+            raise p.PeerExistsError("the stream has a publisher")
         peer = _Peer(request, answer_to(request))
         self._peers[request.peer_id] = peer
         if self._connect_seconds is not None:
@@ -246,14 +260,16 @@ class FakeHost:
     def _of_peer(self, request: p.MediaRequest) -> p.MediaAnswer:
         peer = self._peers.get(getattr(request, "peer_id", ""))
         if peer is None:
-            raise p.UnknownPeerError("no such peer")
+            raise p.UnknownPeerError("there is no such peer")
         if isinstance(request, p.GetStatistics):
             return p.Statistics(values={"connected": float(peer.connected)})
         return p.Done()
 
     def _statistics(self) -> p.Statistics:
         # Without the one that asks.
-        return p.Statistics(values={"peers": len(self._peers), "worker_requests": len(self._running) - 1})
+        return p.Statistics(
+            values={"peers_count": len(self._peers), "requests_count": len(self._running) - 1}
+        )
 
     def _is_published(self, stream_id: str) -> bool:
         return any(
@@ -280,6 +296,10 @@ class FakeHost:
             self.close_peer(peer_id, p.CloseReason.DRAINED)
 
 
+def _likeness(request: p.Publish | p.View) -> tuple[type[p.MediaRequest], str, str]:
+    return type(request), request.stream_id, request.sdp_offer
+
+
 @asynccontextmanager
 async def open_fake_host(
     *, connect_seconds: float | None = CONNECT_SECONDS, batches_max: int = BATCHES_MAX
@@ -288,81 +308,11 @@ async def open_fake_host(
     readers = Readers(batches_max)
     try:
         async with open_block_nursery() as nursery:
+            host = FakeHost(nursery, readers, connect_seconds)
             try:
-                yield FakeHost(nursery, readers, connect_seconds)
+                yield host
             finally:
+                host.close()
                 nursery.cancel_scope.cancel()
     finally:
         readers.close()
-
-
-# -- SDP that looks like an answer
-
-
-def answer_to(request: p.Publish | p.View) -> p.Answered:
-    """An answer with the offer's sections, and secrets that are drawn from the peer's id.
-
-    Raises:
-        BadOfferError: it is not an offer with media.
-    """
-    lines = request.sdp_offer.replace("\r\n", "\n").split("\n")
-    if lines[0] != "v=0":
-        raise p.BadOfferError("it does not begin with v=0")
-    sections = _sections(lines)
-    if not sections:
-        raise p.BadOfferError("it has no media")
-    mids = [_attribute(section, "mid") or str(index) for index, section in enumerate(sections)]
-    text = ["v=0", f"o=- {_digest(request.peer_id, 15)} 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=ice-lite"]
-    text.append(f"a=group:BUNDLE {' '.join(mids)}")
-    for section, mid in zip(sections, mids, strict=True):
-        text += _answer_section(section, mid, request)
-    line = f"candidate:1 1 udp 2130706431 192.0.2.1 {10_000 + int(_digest(request.peer_id, 3)) % 50_000} typ host"
-    ours = tuple(p.Candidate(candidate=each, sdp_mid=mids[0], sdp_m_line_index=0) for each in (line, ""))
-    return p.Answered(sdp_answer="\r\n".join(text) + "\r\n", candidates=ours)
-
-
-def _sections(lines: list[str]) -> list[list[str]]:
-    starts = [at for at, line in enumerate(lines) if line.startswith("m=")]
-    return [lines[start:end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
-
-
-def _attribute(section: list[str], name: str) -> str | None:
-    return next((line.partition(":")[2] for line in section if line.startswith(f"a={name}:")), None)
-
-
-def _answer_section(section: list[str], mid: str, request: p.Publish | p.View) -> list[str]:
-    digest = hashlib.sha256(request.peer_id.encode()).hexdigest().upper()
-    kept = [line for line in section if line.startswith(("a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"))]
-    return [
-        section[0],
-        "c=IN IP4 0.0.0.0",
-        "a=recvonly" if isinstance(request, p.Publish) else "a=sendonly",
-        f"a=mid:{mid}",
-        "a=rtcp-mux",
-        f"a=ice-ufrag:{digest[:4]}",
-        f"a=ice-pwd:{digest[4:28]}",
-        f"a=fingerprint:sha-256 {':'.join(digest[at : at + 2] for at in range(0, 64, 2))}",
-        "a=setup:passive",
-        *kept,
-    ]
-
-
-def _digest(text: str, digits: int) -> str:
-    """Decimal digits that are always the same for the same text."""
-    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
-    return str(10 ** (digits - 1) + number % (9 * 10 ** (digits - 1)))
-
-
-def _sources(request: p.Publish) -> list[p.SourceStarted]:
-    """One for each audio and video section of the offer, with the codec it names first."""
-    started = []
-    for section in _sections(request.sdp_offer.replace("\r\n", "\n").split("\n")):
-        kind = section[0].removeprefix("m=").split(" ")[0]
-        if kind in tuple(p.Kind):
-            codec = (_attribute(section, "rtpmap") or "0 PCMU").split(" ")[-1].split("/")[0]
-            started.append(
-                p.SourceStarted(
-                    peer_id=request.peer_id, stream_id=request.stream_id, kind=p.Kind(kind), codec=codec
-                )
-            )
-    return started

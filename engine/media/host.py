@@ -40,7 +40,7 @@ class HostSettings:
     """Of a host of real workers."""
 
     workers: int = 1
-    router: str = "engine.media.router:open_router"
+    router: str = "engine.media.routing:open_router"
     """`module:callable`, called inside each worker with `config` and a function that takes events."""
     config: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     """For the router; plain values. Each worker's has its number under `worker` besides."""
@@ -137,7 +137,7 @@ class WorkersHost:
     def _link_of(self, peer_id: str) -> Link:
         worker = self._placement.worker_of(peer_id)
         if worker is None:
-            raise p.UnknownPeerError("no such peer")
+            raise p.UnknownPeerError("there is no such peer")
         return self._links[worker]
 
     # -- workers
@@ -307,8 +307,7 @@ def _nothing() -> None:
 
 def _peer_of(request: p.MediaRequest) -> str:
     peer_id = getattr(request, "peer_id", None)
-    if not isinstance(peer_id, str):
-        raise p.UnknownPeerError(f"{type(request).__name__} names no peer")
+    assert isinstance(peer_id, str), "every other request names its peer"
     return peer_id
 
 
@@ -318,6 +317,6 @@ def _sum(answers: Iterable[p.MediaAnswer]) -> p.Statistics:
     for answer in answers:
         assert isinstance(answer, p.Statistics)
         for name, value in answer.values.items():
-            worst = name.endswith(("_milliseconds", "_fraction"))
+            worst = name.endswith(("_seconds", "_milliseconds", "_fraction"))
             values[name] = max(values.get(name, value), value) if worst else values.get(name, 0.0) + value
     return p.Statistics(values=values)

@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeAlias
 import anyio
 import attrs
 
-from engine.errors import MediaError
+from engine.errors import EngineError, MediaError
 from engine.media import frames
 from engine.media import protocol as p
 from engine.media.frames import Frame, FrameBuffer, FrameError, Start
@@ -126,7 +126,7 @@ class Worker:
             self._router = _factory(self._start.router)(self._start.config, self.emit)
             await self._router.open()
         except Exception as error:
-            reason = str(error) if isinstance(error, MediaError) else type(error).__name__
+            reason = str(error) if isinstance(error, EngineError) else type(error).__name__
             self._write(frames.Failed(reason))
             self.stop(ORPHAN_SECONDS)
         else:
@@ -135,8 +135,7 @@ class Worker:
     async def _unwind(self, tasks: "list[asyncio.Task[Any]]") -> None:
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=UNWIND_SECONDS)
+        await asyncio.wait(tasks, timeout=UNWIND_SECONDS)
 
     async def _close(self) -> None:
         if self._router is None:
@@ -168,7 +167,7 @@ class Worker:
 
     async def _handle(self, request: p.MediaRequest) -> p.MediaAnswer:
         if self._router is None or self._stopping.is_set():
-            raise p.HostBusyError("the worker is not running")
+            raise p.WorkerGoneError("the worker is ending")
         match request:
             case p.Publish() | p.View():
                 return await self._admit(self._router, request)
@@ -285,7 +284,7 @@ class Worker:
             "worker_cpu_fraction": self._gauge.cpu_fraction,
             "worker_rss_bytes": float(_rss_bytes()),
             # Without the one that asks.
-            "worker_requests": float(len(self._asked) - 1),
+            "requests_count": float(len(self._asked) - 1),
         }
         return p.Statistics(values={**answer.values, **own})
 
@@ -401,7 +400,7 @@ async def serve(sock: socket.socket) -> None:
     await wire.close()
 
 
-def _die_with_parent(parent: int) -> None:
+def _die_with_parent(parent: int) -> None:  # pragma: no cover # see main
     """A worker whose loop is stuck does not see the socket close; the kernel tells it the hard way."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
@@ -410,7 +409,7 @@ def _die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def main() -> None:
+def main() -> None:  # pragma: no cover # it ends the process, and the measuring with it
     """Run in a process of its own."""
     # A terminal's Ctrl-C reaches the whole group; when to end is the parent's to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

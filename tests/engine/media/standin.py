@@ -56,12 +56,22 @@ class StandIn:
         match request:
             case p.Publish() | p.View():
                 return await self._take_in(request)
+            case p.GetStatistics() if self._config.get("statistics") == "refuse":
+                raise p.HostBusyError("not now")
+            case p.GetStatistics() if self._config.get("statistics", "none") == self._config.get("worker"):
+                os._exit(3)
             case p.GetStatistics():
-                return p.Statistics(values={"peers": len(self._peers), "begun": self._begun})
+                return p.Statistics(values={"peers_count": len(self._peers), "begun": self._begun})
             case p.ClosePeer(peer_id=peer_id, reason=reason):
                 self._end(peer_id, reason)
+            case p.Drain() if self._config.get("drain") == "never":
+                pass
+            case p.Drain() if self._config.get("drain") == "crash":
+                raise ValueError("never told")
             case p.Drain(seconds=seconds):
                 self._keep("drain", self._drain(seconds))
+            case p.SelectLayer(layer="callback"):
+                asyncio.get_running_loop().call_soon(_fail_at_once)
             case p.AddCandidates(peer_id=peer_id) | p.SelectLayer(peer_id=peer_id):
                 self._known(peer_id)
             case p.LimitBitrate(peer_id=peer_id, bitrate_max_bps=count):
@@ -75,7 +85,7 @@ class StandIn:
 
     def _known(self, peer_id: str) -> None:
         if peer_id not in self._peers:
-            raise p.UnknownPeerError("no such peer")
+            raise p.UnknownPeerError("there is no such peer")
 
     async def _take_in(self, request: p.Publish | p.View) -> p.MediaAnswer:
         if not request.sdp_offer.startswith("v=0"):
@@ -160,4 +170,8 @@ class _OwnError(p.BadOfferError):
 
 
 async def _fail() -> None:
+    raise KeyError("never told")
+
+
+def _fail_at_once() -> None:
     raise KeyError("never told")
