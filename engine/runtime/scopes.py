@@ -1,6 +1,7 @@
 """Call scopes: what a call owns lives in its scope, and ends with it."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 
@@ -23,7 +24,7 @@ class Scopes:
         """Run `task` in the scope of `call`; an exception of it ends the scope and is reported."""
         scope = self._scopes.get(call)
         if scope is None:
-            scope = self._scopes[call] = _Scope()
+            scope = self._scopes[call] = _Scope(partial(self._forget, call))
             self._nursery.start_soon(self._own, call, scope)
         scope.put(task)
 
@@ -40,26 +41,41 @@ class Scopes:
         except* Exception as failures:
             self._on_failure(call, failures)
         finally:
-            if self._scopes.get(call) is scope:
-                del self._scopes[call]
+            self._forget(call, scope)
+
+    def _forget(self, call: str, scope: "_Scope") -> None:
+        if self._scopes.get(call) is scope:
+            del self._scopes[call]
 
 
 class _Scope:
     """The tasks of one call; it closes itself when the last of them has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_empty: Callable[["_Scope"], None]) -> None:
         self.cancel_scope = trio.CancelScope()
+        self._on_empty = on_empty
         self._tasks: list[Callable[[], Awaitable[None]]] = []
         self._nursery: trio.Nursery | None = None
+        self._running = 0
 
     def put(self, task: Callable[[], Awaitable[None]]) -> None:
+        self._running += 1
         if self._nursery is None:
             self._tasks.append(task)
         else:
-            self._nursery.start_soon(task)
+            self._nursery.start_soon(self._run, task)
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             for task in self._tasks:
-                nursery.start_soon(task)
+                nursery.start_soon(self._run, task)
             self._nursery = nursery
+
+    async def _run(self, task: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await task()
+        finally:
+            self._running -= 1
+            if not self._running:
+                # At once: a nursery whose last task has ended takes no other, though it is not left yet.
+                self._on_empty(self)
