@@ -115,8 +115,9 @@ class Sink:
             return
         self._packets, self._octets = self.packets, self.octets
         self._on = None
-        if source.reception.highest is not None:
-            self._last_out = (source.reception.highest + epoch.sequence_offset) & 0xFFFF
+        highest = source.reception.highest
+        assert highest is not None, "it was joined with a packet"
+        self._last_out = (highest + epoch.sequence_offset) & 0xFFFF
         self._last_timestamp = (source.last_timestamp + epoch.timestamp_offset) & 0xFFFFFFFF
         self._left_at = source.heard_at if source.heard_at is not None else now
         source.leave(self)

@@ -1,14 +1,23 @@
 """The router over loopback, with peers that send and receive plain RTP."""
 
 import asyncio
+import gc
 import random
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
-from aiortc.rtp import RtcpPsfbPacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSenderInfo, RtcpSrPacket
+from aiortc.rtp import (
+    RtcpByePacket,
+    RtcpPsfbPacket,
+    RtcpReceiverInfo,
+    RtcpRrPacket,
+    RtcpSenderInfo,
+    RtcpSrPacket,
+)
 
 from engine.errors import ConfigurationError
 from engine.media.protocol import (
@@ -41,7 +50,7 @@ from engine.media.protocol import (
     UnknownStreamError,
     View,
 )
-from engine.media.router import rtcp
+from engine.media.router import peer, rtcp
 from engine.media.router.ice_mux import Listening
 from tests.engine.media.router.clients import (
     VP8_DELTA,
@@ -763,6 +772,161 @@ def test_a_close_that_raises_is_told_and_is_still_a_close() -> None:
             await the.event(MediaFault)
 
     run(main)
+
+
+@pytest.mark.slow
+def test_a_goodbye_that_takes_too_long_is_told_and_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "STOP_SECONDS", 0.05)
+
+    async def main() -> None:
+        async with trial(faults=True) as the:
+            await publish(the)
+            secured = the.router._peers["pub"].secured
+            stop, secured.stop = secured.stop, asyncio.Event().wait  # type: ignore[method-assign, assignment] # a fault to order
+            await the.ask(ClosePeer(peer_id="pub"))
+            assert (await the.event(MediaFault)).error == "TimeoutError"
+            assert isinstance(the.last_of("pub"), PeerClosed)
+            await stop()
+
+    run(main)
+
+
+@pytest.mark.slow
+def test_packets_that_a_peer_has_not_protected_are_counted_and_nothing_else() -> None:
+    async def main() -> None:
+        async with trial() as the:
+            client = Client()
+            await client.reach(await the.ask(Publish(stream_id="s", peer_id="pub", sdp_offer=client.offer())))
+            forged = (b"\x80\x60" + bytes(50), b"\x80\xc9" + bytes(50), b"\x80\x60" + bytes(1900))
+            for data in forged:
+                client.send_datagram(data)
+            await client.secure()
+            await the.event(PeerConnected)
+            assert the.figure("pub", "forged_packets") == 0
+            for data in forged:
+                client.send_datagram(data)
+            await until(lambda: the.figure("pub", "forged_packets") == 3)
+            assert not the.of(SourceStarted)
+
+    run(main)
+
+
+@pytest.mark.slow
+def test_a_stream_may_go_on_under_another_ssrc_after_a_silence_and_only_then() -> None:
+    async def main() -> None:
+        clock = Clock()
+        async with trial(clock=clock) as the:
+            publisher = await publish(the)
+            publisher.send_rtp(1, 0, VP8_KEY, ssrc=1)
+            publisher.send_rtp(7, 0, VP8_KEY, ssrc=2)
+            publisher.send_rtp(7, 0, VP8_KEY, ssrc=3, payload_type=50)
+            publisher.send_rtp(7, 0, VP8_KEY, ssrc=1, payload_type=111)
+            await until(lambda: the.figure("pub", "unknown_packets") == 3)
+            clock.now += 2
+            publisher.send_rtp(8, 0, VP8_KEY, ssrc=2)
+            await until(lambda: the.figure("pub", "video_received_packets") == 1 and clock.now)
+            publisher.send_rtp(9, 0, VP8_KEY, ssrc=2)
+            await until(lambda: the.figure("pub", "video_received_packets") == 2)
+            info = RtcpSenderInfo(ntp_timestamp=1, rtp_timestamp=2, packet_count=3, octet_count=4)
+            for ssrc in (1, 2):
+                publisher.send_rtcp(
+                    bytes(RtcpSrPacket(ssrc=ssrc, sender_info=info)) + bytes(RtcpByePacket([ssrc]))
+                )
+            source = the.router._streams["s"].source(Kind.VIDEO, None)
+            assert source is not None
+            await until(lambda: source.reception.report)
+
+    run(main)
+
+
+@pytest.mark.slow
+def test_what_is_too_long_for_srtp_is_counted() -> None:
+    async def main() -> None:
+        async with trial() as the:
+            client = Client()
+            await the.ask(Publish(stream_id="s", peer_id="pub", sdp_offer=client.offer()))
+            link = the.router._peers["pub"].link
+            link.send_rtp(b"early")
+            link.send_rtcp(b"early")
+            assert link.unsent == 2
+            await the.ask(ClosePeer(peer_id="pub"))
+            await publish(the)
+            link = the.router._peers["pub"].link
+            link.send_rtp(bytes(2000))
+            link.send_rtcp(bytes(2000))
+            assert link.unsent == 2
+
+    run(main)
+
+
+@pytest.mark.slow
+def test_a_viewer_s_report_about_nothing_of_ours_is_no_quality() -> None:
+    async def main() -> None:
+        async with trial() as the:
+            await publish(the)
+            viewer = await view(the)
+            await the.event(PeerConnected, "view")
+            viewer.send_rtcp(rtcp.receiver_report([], sender=9))
+            viewer.send_rtcp(rtcp.picture_loss(sender=9, media=1))
+            clock = the.router._peers["view"].liveness
+            await until(lambda: clock.heard_at > (clock.connected_at or 0))
+            assert not the.of(PeerQuality)
+
+    run(main)
+
+
+@pytest.mark.slow
+def test_ten_rounds_of_twenty_peers_leave_nothing() -> None:
+    async def main() -> None:
+        async with trial() as the:
+
+            async def cycle(number: int) -> None:
+                peers = [await publish(the, f"pub-{number}", f"s-{number}")]
+                more = [view(the, f"view-{number}-{one}", f"s-{number}") for one in range(19)]
+                peers += await asyncio.gather(*more)
+                await the.event(PeerConnected, f"view-{number}-18")
+                await send_film(peers[0], 1, 5)
+                await until(lambda: all(len(one.media()) == 5 for one in peers[1:]))
+                if number % 2:
+                    await the.ask(ClosePeer(peer_id=f"pub-{number}"))
+                else:
+                    await asyncio.gather(*(one.close() for one in peers))
+                await until(lambda: len(the.of(PeerClosed)) == 20)
+                for one in peers:
+                    one.vanish()
+                    await one.secured.stop()
+                the.events.clear()
+                Client.alive.clear()
+
+            await cycle(0)
+            before = left()
+            for number in range(1, 11):
+                await cycle(number)
+            after = left()
+            assert after == before
+            assert the.router.mux.endpoint_count == 0
+
+    run(main)
+
+
+def left() -> dict[str, int]:
+    """What could leak: tasks, file descriptors, and objects of ours and of aiortc."""
+    gc.collect()
+    kinds = (
+        "Publisher",
+        "Viewer",
+        "Source",
+        "Sink",
+        "Endpoint",
+        "Secured",
+        "RTCDtlsTransport",
+        "Session",
+        "_Batch",
+    )
+    names = [type(one).__name__ for one in gc.get_objects()]
+    found = {name: names.count(name) for name in kinds}
+    descriptors = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+    return found | {"tasks": len(asyncio.all_tasks()), "descriptors": descriptors}
 
 
 @pytest.mark.slow
