@@ -2,13 +2,12 @@
 
 import logging
 import sys
-import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 import structlog
 
-from engine.errors import EngineError
+from engine.runtime.supervisor import described
 
 SECRET_KEYS = frozenset(
     {
@@ -64,31 +63,13 @@ class _Lines:
 def _with_stack(
     _logger: object, _method: str, line: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Where an exception came from. Its text is shown only when it is ours: others may quote a secret."""
+    """Where an exception came from, in place of what structlog would make of it."""
     error = line.pop("exc_info", None)
     if error is True:
         error = sys.exc_info()[1]
     if isinstance(error, BaseException):
-        line["exception"] = [_described(one) for one in _chain(error)]
+        line["raised"] = described(error)
     return line
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        if isinstance(error, BaseExceptionGroup):
-            for part in error.exceptions:
-                yield from _chain(part)
-        error = error.__cause__
-
-
-def _described(error: BaseException) -> dict[str, Any]:
-    frames = traceback.extract_tb(error.__traceback__)
-    return {
-        "type": type(error).__qualname__,
-        "text": str(error) if isinstance(error, EngineError) else None,
-        "stack": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
-    }
 
 
 def _without_secrets(

@@ -38,7 +38,7 @@ from engine.machine.family import (
 )
 from engine.machine.step import Outcome
 from engine.machine.table import Crash, RebuildOnCrash
-from engine.runtime.supervisor import contained
+from engine.runtime.supervisor import contained, described
 from engine.runtime.world import World
 from engine.vocabulary import Address, Command, Message
 
@@ -284,7 +284,8 @@ class Dispatcher:
 
     def _crash(self, batch: _Batch, ticket: _Ticket, crash: RuleError) -> None:
         address = crash.address
-        log.error("rule_raised", member=str(address), command=type(ticket.command).__name__, exc_info=crash)
+        command = type(ticket.command).__name__
+        log.error("rule_raised", member=str(address), command=command, raised=described(crash))
         self._fail(ticket, CallCrashedError(f"a rule of {address} raised; it has ended"), "crashed")
         policy = self._family.kinds[address.kind].table.crash
         if isinstance(ticket.command, Crash) or policy is None:

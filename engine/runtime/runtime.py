@@ -25,6 +25,7 @@ from engine.runtime.dispatcher import CLOSED, Answer, Committed, Dispatcher, Don
 from engine.runtime.followers import Followers
 from engine.runtime.performers import Performer, Performers
 from engine.runtime.scopes import Scopes
+from engine.runtime.supervisor import described
 from engine.runtime.timers import TimerHeap
 from engine.runtime.world import World
 from engine.vocabulary import Address, Command
@@ -179,7 +180,7 @@ class Runtime:
                 self.timers.start(address, name, due)
 
     def _scope_failed(self, call: str, failures: Exception) -> None:
-        log.error("call_scope_failed", call=call, exc_info=failures)
+        log.error("call_scope_failed", call=call, raised=described(failures))
 
     async def recover(self) -> None:
         """Take over the timers that the journal knows."""

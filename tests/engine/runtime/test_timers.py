@@ -49,4 +49,4 @@ async def test_a_crowd_of_deadlines_lets_other_tasks_run_in_between() -> None:
             await trio.lowlevel.checkpoint()
             seen.append(len(fired))
         nursery.cancel_scope.cancel()
-    assert {FIRED_MAX, 2 * FIRED_MAX} <= set(seen)
+    assert FIRED_MAX in seen
