@@ -316,7 +316,11 @@ class WorkerGoneError(MediaError):
 
 
 class MediaHost(Protocol):
-    """Media workers, wherever they run. Cancelling a request returns after the other side has unwound."""
+    """Media workers, wherever they run.
+
+    A cancelled request returns after the other side has undone it; one that was done before that side heard
+    returns its answer, and its peer is there. Whoever owns a peer closes it by its id, whatever he has heard.
+    """
 
     async def request(self, request: MediaRequest, *, seconds: float = 5.0) -> MediaAnswer:
         """Ask; `seconds` is the deadline.

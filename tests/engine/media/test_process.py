@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
+import trio.testing
 
 from engine.errors import MediaError
 from engine.media import protocol as p
