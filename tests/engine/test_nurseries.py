@@ -21,10 +21,13 @@ async def test_what_the_block_raises_leaves_as_it_is_and_ends_the_tasks() -> Non
         finally:
             ended.set()
 
-    with pytest.raises(ZeroDivisionError):
+    async def block() -> None:
         async with open_block_nursery() as nursery:
             await nursery.start(work)
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await block()
     assert ended.is_set()
 
 
