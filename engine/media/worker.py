@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -87,12 +87,9 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop`, then close everything."""
         self._loop.set_exception_handler(self._loop_failed)
-        tasks = [self._loop.create_task(self._open()), self._loop.create_task(self._measure())]
-        for task in tasks:
-            task.add_done_callback(self._own_ended)
+        self._keep(self._work())
         await self._stopping.wait()
-        tasks += self._own
-        await self._unwind([*tasks, *(asked.task for asked in self._asked.values())])
+        await self._unwind([*self._own, *(asked.task for asked in self._asked.values())])
         await self._close()
         self.outbox.flush()
 
@@ -121,7 +118,12 @@ class Worker:
 
     # -- life
 
-    async def _open(self) -> None:
+    async def _work(self) -> None:
+        if await self._open():
+            # Not before: imports and certificates would pass for overload.
+            await self._measure()
+
+    async def _open(self) -> bool:
         try:
             self._router = _factory(self._start.router)(self._start.config, self.emit)
             await self._router.open()
@@ -129,13 +131,15 @@ class Worker:
             reason = str(error) if isinstance(error, EngineError) else type(error).__name__
             self._write(frames.Failed(reason))
             self.stop(ORPHAN_SECONDS)
-        else:
-            self._write(frames.Ready())
+            return False
+        self._write(frames.Ready())
+        return True
 
     async def _unwind(self, tasks: "list[asyncio.Task[Any]]") -> None:
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=UNWIND_SECONDS)
+        if tasks:
+            await asyncio.wait(tasks, timeout=UNWIND_SECONDS)
 
     async def _close(self) -> None:
         if self._router is None:
@@ -235,6 +239,11 @@ class Worker:
             where = getattr(task.get_coro(), "__qualname__", "task")
         self._fault(where, context.get("exception") or RuntimeError())
 
+    def _keep(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._own.add(task)
+        task.add_done_callback(self._own_ended)
+
     def _own_ended(self, task: "asyncio.Task[None]") -> None:
         self._own.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -295,9 +304,7 @@ class Worker:
         if limit is not None and not self._draining and _rss_bytes() > limit:
             self._draining = True
             self._tell_overload()
-            task = self._loop.create_task(self._retire())
-            self._own.add(task)
-            task.add_done_callback(self._own_ended)
+            self._keep(self._retire())
 
     async def _retire(self) -> None:
         """Give the peers time, then end: the host starts a fresh worker."""

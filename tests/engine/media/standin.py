@@ -35,6 +35,10 @@ class StandIn:
                 os._exit(3)
             case "hang":
                 await asyncio.sleep(60)
+            case "busy":
+                ends = time.thread_time() + 0.2
+                while time.thread_time() < ends:
+                    pass
             case "once":
                 self._die_the_second_time()
 
@@ -93,6 +97,8 @@ class StandIn:
         known = self._peers.get(request.peer_id)
         if known is not None and (type(known), known.stream_id) != (type(request), request.stream_id):
             raise p.PeerExistsError("the id is taken")
+        if known is None and isinstance(request, p.Publish) and self._is_published(request.stream_id):
+            raise p.PeerExistsError("the stream has a publisher")
         self._begun += 1
         try:
             await self._odd(request.peer_id)
@@ -107,6 +113,11 @@ class StandIn:
         answer = f"v=0\r\no={request.peer_id}\r\nm=audio\r\n"
         return p.Answered(
             sdp_answer=answer, candidates=(p.Candidate(candidate="one"), p.Candidate(candidate=""))
+        )
+
+    def _is_published(self, stream_id: str) -> bool:
+        return any(
+            isinstance(each, p.Publish) and each.stream_id == stream_id for each in self._peers.values()
         )
 
     async def _odd(self, peer_id: str) -> None:

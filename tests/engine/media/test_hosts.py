@@ -79,6 +79,15 @@ async def test_a_peer_id_is_of_one_stream_and_direction(any_host: AnyHost) -> No
     assert await figure(any_host, "peers_count") == 1
 
 
+async def test_a_stream_has_one_publisher_at_a_time(any_host: AnyHost) -> None:
+    await any_host.request(publish("ann"))
+    with pytest.raises(p.PeerExistsError, match="the stream has a publisher"):
+        await any_host.request(publish("bob"))
+    await any_host.request(p.ClosePeer(peer_id="ann"))
+    assert isinstance(await any_host.request(publish("bob")), p.Answered)
+    assert await figure(any_host, "peers_count") == 1
+
+
 async def test_closing_what_is_closed_is_done(any_host: AnyHost) -> None:
     assert await any_host.request(p.ClosePeer(peer_id="ann")) == p.Done()
     await any_host.request(publish())

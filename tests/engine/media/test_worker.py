@@ -37,6 +37,13 @@ class Wire:
             self._heard += [each for each in heard if not isinstance(each, frames.Measured)]
         return self._heard.pop(0)
 
+    def hear_measured(self) -> frames.Measured:
+        """The next measures; everything else is dropped."""
+        while True:
+            for frame in self._buffer.feed(self._sock.recv(1 << 20)):
+                if isinstance(frame, frames.Measured):
+                    return frame
+
     def hear_rest(self) -> list[frames.Frame]:
         return list(iter(self.hear, None))
 
@@ -87,7 +94,7 @@ async def test_a_stop_unwinds_requests_closes_peers_and_tells_it() -> None:
         wire.say(ask(1, publish("quiet")))
         wire.hear()
         # The answer to the third says that the second has begun.
-        wire.say(ask(2, publish("slow")), ask(3, p.GetStatistics()))
+        wire.say(ask(2, view("slow")), ask(3, p.GetStatistics()))
         wire.hear()
         wire.say(frames.Stop(1.0))
         unwound, closed = wire.hear_rest()
@@ -236,6 +243,14 @@ async def test_an_overloaded_worker_takes_nobody_new_and_keeps_whom_it_has() -> 
         assert await host.request(p.ClosePeer(peer_id="ann")) == p.Done()
         with refused_as("overloaded"):
             await host.request(publish())
+
+
+async def test_the_work_of_starting_is_no_overload() -> None:
+    limits = limited(cpu_max_fraction=0.7).limits
+    async with open_wire() as wire:
+        wire.say(frames.Start(0, STAND_IN, {"open": "busy"}, limits))
+        assert wire.hear() == frames.Ready()
+        assert wire.hear_measured().accepting
 
 
 @asynccontextmanager
