@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import trio
 
@@ -27,7 +28,10 @@ class WorkerProcess:
                 [sys.executable, "-P", "-m", "engine.media.worker", str(descriptor), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[descriptor],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(each or str(Path.cwd()) for each in sys.path),
+                },
             )
         self.pid = self._process.pid
         self._pidfd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
