@@ -20,6 +20,7 @@ from engine.vocabulary import Address, Command
 from machines.videochat import vocabulary as v
 from machines.videochat import wire
 from machines.videochat.cards import card_of
+from machines.videochat.kept import KEPT_SECONDS
 from machines.videochat.line import seat_address
 from machines.videochat.replay import missed_without_cursor
 
@@ -204,8 +205,18 @@ class Session:
 
     def _submit(self, frame: wire.Incoming, prepared: Prepared) -> None:
         to, command = prepared
-        command_id = f"{self.user.id}/{self.device}/{frame.event.id}" if frame.event.id else ""
-        self._service.runtime.submit(to, command, partial(self._answered, frame), command_id=command_id)
+        done = partial(self._answered, frame)
+        self._service.runtime.submit(to, command, done, command_id=self._command_id(frame))
+
+    def _command_id(self, frame: wire.Incoming) -> str:
+        """Names the request in the journal, so that it is done once although the server dies in between.
+
+        A client may begin again to count its ids: another body, or a later period, is another request.
+        """
+        if not frame.event.id:
+            return ""
+        period = int(self._service.host.clock() // KEPT_SECONDS)
+        return f"{self.user.id}/{self.device}/{frame.event.id}/{_digest(frame).hex()[:16]}/{period}"
 
     def _answered(self, frame: wire.Incoming, answer: Answer) -> None:
         # The device may have come back on another socket meanwhile: the answer goes where the device is.
