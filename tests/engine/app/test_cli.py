@@ -1,5 +1,6 @@
 """The command line: what it imports, what it says, its exit status."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -106,3 +107,44 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert ended.status == 1
     assert len(ended.lines) == 1
     assert ended.lines[0].startswith("switchhook: none.db: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command", "told"),
+    [
+        ("serve", "serve.run", ["127.0.0.1:8080"]),
+        ("serve --listen a:1 --listen b:2 --dev", "serve.run", ["a:1", "b:2"]),
+        ("demo videochat --plain", "demo.run", "videochat"),
+        ("diagram videochat.ring --format dot", "diagram.run", "videochat.ring"),
+        ("check", "check.run", None),
+        ("events some --follow", "events.run", "some"),
+        ("replay sqlite:///a.db", "replay.run", "sqlite:///a.db"),
+        ("users add ann --journal sqlite:///a.db", "users.add", "sqlite:///a.db"),
+        ("users list --journal sqlite:///a.db", "users.list_all", "sqlite:///a.db"),
+        ("users token ann --journal sqlite:///a.db", "users.token", "sqlite:///a.db"),
+        ("users remove ann --journal sqlite:///a.db", "users.remove", "sqlite:///a.db"),
+        ("bench journal", "bench.run", ["journal"]),
+    ],
+)
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_command_is_told_its_options_and_its_status_is_the_exit_status(
+    arguments: str, command: str, told: object, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[object, ...]] = []
+
+    def record(*values: object, **_options: object) -> int:
+        heard.append(values)
+        return status
+
+    importlib.import_module(f"engine.app.commands.{command.partition('.')[0]}")
+    monkeypatch.setattr(f"engine.app.commands.{command}", record)
+    assert run(monkeypatch, *arguments.split()) == status
+    assert len(heard) == 1
+    assert heard[0][:1] == (() if told is None else (told,))
+
+
+def test_a_version_before_the_first_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "events", "some", "--since", "-1") == 2
+    assert "--since" in capsys.readouterr().err
