@@ -30,9 +30,9 @@ HANDSHAKE_QUEUE_MAX = 32
 """DTLS datagrams of a peer that wait; one more is dropped, as a network would."""
 ADDRESSES_MAX = 8
 """Of one peer; the oldest that is not in use makes room."""
-HANDSHAKES_AT_ONCE = 200
-HANDSHAKES_PER_SECOND = 50.0
-"""DTLS handshakes begun from one host. A dropped hello comes again after a second."""
+HANDSHAKES_AT_ONCE = 500
+HANDSHAKES_PER_SECOND = 100.0
+"""DTLS handshakes begun from one host, which may be a NAT. A dropped hello comes again after a second."""
 _LETTERS = string.ascii_letters + string.digits
 _ROLE_CONFLICT = (487, "Role Conflict")
 _HIGHEST_PRIORITY = (126 << 24) + (65535 << 8) + 255
