@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from engine.app.api import Api, Endpoint, ErrorCode, Host, MessageType, Service, SocketRoute
     from engine.app.configuration import Configuration, load_configuration
     from engine.app.engine import Call, Engine, VersionedEvent, open_engine
+    from engine.app.push import PushNotice, PushPort
     from engine.app.users import MemoryUsers, SqliteUsers, User, UserDirectory
-    from engine.effects import Ask, Reply, Request, Send, Tell
+    from engine.effects import Ask, Push, Reply, Request, Send, Tell
     from engine.errors import (
         CallCrashedError,
         CallEndedError,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         EngineError,
         JournalError,
         OverloadedError,
+        PushRefusedError,
         RemoteProtocolError,
         TableError,
         UnavailableError,
@@ -86,6 +88,10 @@ __all__ = [
     "Outcome",
     "OverloadedError",
     "Performer",
+    "Push",
+    "PushNotice",
+    "PushPort",
+    "PushRefusedError",
     "RebuildOnCrash",
     "Refuse",
     "RemoteProtocolError",
@@ -128,10 +134,12 @@ _NAMES = {
     "engine.app.api": "Api Endpoint ErrorCode Host MessageType Service SocketRoute",
     "engine.app.configuration": "Configuration load_configuration",
     "engine.app.engine": "Call Engine VersionedEvent open_engine",
+    "engine.app.push": "PushNotice PushPort",
     "engine.app.users": "MemoryUsers SqliteUsers User UserDirectory",
-    "engine.effects": "Ask Reply Request Send Tell",
+    "engine.effects": "Ask Push Reply Request Send Tell",
     "engine.errors": "CallCrashedError CallEndedError CommandRefusedError ConfigurationError EngineError "
-    "JournalError OverloadedError RemoteProtocolError TableError UnavailableError UnknownOutcomeError",
+    "JournalError OverloadedError PushRefusedError RemoteProtocolError TableError UnavailableError "
+    "UnknownOutcomeError",
     "engine.machine.check": "check_table",
     "engine.machine.diagram": "mermaid",
     "engine.machine.family": "Family Kind",

@@ -54,6 +54,16 @@ class Request:
     """What a port is asked to do; each port has its own subclasses."""
 
 
+@attrs.frozen(kw_only=True)
+class Push(Request):
+    """Tell the devices of `to` that sleep; what a push port is asked, whatever the API."""
+
+    type: str
+    to: str
+    message: Message
+    """What the devices get. It goes through other people's servers: no token, no key."""
+
+
 @attrs.frozen
 class Ask(Effect):
     """Have `port` do `request`, in the call's own scope; what it learns comes back as commands."""

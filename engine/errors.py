@@ -20,6 +20,7 @@ EngineError
 ├── CommandRefusedError     a rule says no
 ├── CallCrashedError        a rule raised; the call has ended
 ├── CallEndedError          what is waited for can never come
+├── PushRefusedError        a push that nobody takes, now or later
 └── MediaError
 """
 
@@ -145,6 +146,10 @@ class CallEndedError(EngineError):
         super().__init__(f"{call} has ended: it is {state.name}")
         self.call = call
         self.state = state
+
+
+class PushRefusedError(EngineError):
+    """A push will not be taken, however often it is tried."""
 
 
 class MediaError(EngineError):

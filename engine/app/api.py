@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 import attrs
 import trio
 
+from engine.app.push import Pushes
 from engine.app.users import UserDirectory
 from engine.codec.wire import WireCodec
 from engine.machine.family import Kind
@@ -74,6 +75,8 @@ class Host:
     codec: WireCodec
     settings: Any
     """The API's own section of the configuration."""
+    pushes: Pushes
+    """Who is reached without a socket. Machines push by `Ask("<api>.push", Push(...))`."""
     nursery: trio.Nursery
     """Tasks of the service; cancelled when the engine is left."""
     clock: Callable[[], float]
@@ -125,6 +128,8 @@ class Api:
     errors: tuple[ErrorCode, ...] = ()
     settings: type
     """Attrs class of the API's section of the configuration; made without arguments for the defaults."""
+    webhook: Callable[[Any], Mapping[str, str]] | None = None
+    """The part of the API's settings that says where its pushes go; it may be empty."""
     development: Callable[[Any], Development] | None = None
     """What `--dev` makes up, from the API's settings."""
     open: Callable[[Host], AbstractAsyncContextManager[Service]]

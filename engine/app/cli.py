@@ -128,6 +128,9 @@ def users_add(
     company_name: Annotated[str, typer.Option()] = "",
     company_title: Annotated[str, typer.Option()] = "",
     incognito: Annotated[bool, typer.Option("--incognito", help="privacyMode 1")] = False,
+    push: Annotated[
+        bool | None, typer.Option("--push/--no-push", help="The webhook of the configuration reaches him")
+    ] = None,
 ) -> None:
     """Add a user, or change one, and print a new token for him."""
     from engine.app.commands.users import add
@@ -139,7 +142,7 @@ def users_add(
         "company_name": company_name,
         "company_title": company_title,
     }
-    _exit(add(journal, user, names, privacy_mode=int(incognito)))
+    _exit(add(journal, user, names, privacy_mode=int(incognito), push=push))
 
 
 @users.command("list", epilog="Example: switchhook users list --journal sqlite:///calls.db")

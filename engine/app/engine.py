@@ -11,8 +11,10 @@ import trio
 from engine.app.api import Api, Host, Service
 from engine.app.configuration import Configuration, default_configuration
 from engine.app.discovery import installed_apis
+from engine.app.push import NoPush, Pushes, PushPort
 from engine.app.serving import EngineApplication
 from engine.app.users import MemoryUsers, SqliteUsers, UserDirectory
+from engine.app.webhook import open_webhook, read_webhook
 from engine.codec.records import RecordCodec
 from engine.codec.wire import WireCodec
 from engine.errors import CallEndedError, CommandRefusedError, LocalProtocolError
@@ -115,12 +117,14 @@ class Engine:
         apis: Sequence[Api],
         users: UserDirectory,
         world: World,
+        pushes: Mapping[str, Pushes],
     ) -> None:
         self.runtime = runtime
         self.configuration = configuration
         self.apis = tuple(apis)
         self.users = users
         self._world = world
+        self._pushes = pushes
         self._serving = False
 
     async def start(self, entry: Entry, command: Command, *, command_id: str = "") -> Call:
@@ -186,7 +190,7 @@ class Engine:
             services: dict[str, Service] = {}
             for api in self.apis:
                 services[api.name] = await stack.enter_async_context(api.open(self._host(api, nursery)))
-            application = EngineApplication(self.runtime, self.apis, services)
+            application = EngineApplication(self.runtime, self.apis, services, self._pushes)
             await serve(
                 application,
                 listen,
@@ -203,6 +207,7 @@ class Engine:
             users=self.users,
             codec=WireCodec(),
             settings=self.configuration.settings_of(api),
+            pushes=self._pushes[api.name],
             nursery=nursery,
             clock=self._world.clock,
         )
@@ -234,6 +239,7 @@ async def open_engine(
     configuration: Configuration | None = None,
     apis: Sequence[Api] | None = None,
     users: UserDirectory | None = None,
+    push: PushPort | None = None,
     performers: Mapping[str, Performer] | None = None,
     world: World | None = None,
 ) -> AsyncIterator[Engine]:
@@ -242,12 +248,15 @@ async def open_engine(
     What the block raises leaves it as it is; a bug in a task of the engine ends it and leaves as a group.
 
     `journal` is a URL (`sqlite:///calls.db`, `memory:`) or an open journal. Everything that touches the
-    world can be passed in: the clock, ids and randomness (`world`), the users, what performs effects.
+    world can be passed in: the clock, ids and randomness (`world`), the users, what performs effects, and
+    `push`, by which users without a socket are reached. Without it the webhook of the configuration does it,
+    and without that nobody is.
 
     Raises:
         ConfigurationError: the URL is wrong.
         UnavailableError: the journal cannot be opened, or another engine owns it.
     """
+    configuration = configuration or default_configuration()
     apis = installed_apis() if apis is None else apis
     world = world or World()
     async with AsyncExitStack() as stack:
@@ -257,10 +266,30 @@ async def open_engine(
         else:
             opened = journal
         family = family_of(apis)
+        pushes = {
+            api.name: Pushes(await stack.enter_async_context(_push_of(push, api, configuration, world)))
+            for api in apis
+        }
+        # There before the runtime: what was asked before a crash is asked again when it opens.
+        pushing = {f"{name}.push": one.perform for name, one in pushes.items()}
+        asked = {**pushing, **(performers or {})}
         runtime = await stack.enter_async_context(
-            open_runtime(opened, codec_of(apis, family), family, world=world, performers=performers)
+            open_runtime(opened, codec_of(apis, family), family, world=world, performers=asked)
         )
-        yield Engine(runtime, configuration or default_configuration(), apis, users or MemoryUsers(), world)
+        yield Engine(runtime, configuration, apis, users or MemoryUsers(), world, pushes)
+
+
+@asynccontextmanager
+async def _push_of(
+    given: PushPort | None, api: Api, configuration: Configuration, world: World
+) -> AsyncIterator[PushPort]:
+    """The given port, else what the configuration says about the pushes of `api`."""
+    section = api.webhook(configuration.settings_of(api)) if api.webhook is not None else {}
+    if given is not None or not section:
+        yield given or NoPush()
+        return
+    async with open_webhook(read_webhook(section), clock=world.clock) as webhook:
+        yield webhook
 
 
 @contextmanager

@@ -8,25 +8,30 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from engine.app.api import Service
+from engine.app.push import Pushes
 from engine.runtime.runtime import Runtime
 
 
-def exposition(runtime: Runtime, services: Mapping[str, Service]) -> bytes:
+def exposition(runtime: Runtime, services: Mapping[str, Service], pushes: Mapping[str, Pushes]) -> bytes:
     """The present figures in the Prometheus text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_EngineCollector(runtime, services))
+    registry.register(_EngineCollector(runtime, services, pushes))
     return generate_latest(registry)
 
 
 class _EngineCollector(Collector):
     """Reads the figures when it is asked; nothing is counted twice and nothing global is kept."""
 
-    def __init__(self, runtime: Runtime, services: Mapping[str, Service]) -> None:
+    def __init__(
+        self, runtime: Runtime, services: Mapping[str, Service], pushes: Mapping[str, Pushes]
+    ) -> None:
         self._runtime = runtime
         self._services = services
+        self._pushes = pushes
 
     def collect(self) -> Iterator[Metric]:
         yield self._commands()
+        yield self._pushed()
         for name, count in self._runtime.dispatcher.statistics().items():
             yield GaugeMetricFamily(f"switchhook_{name}", f"Dispatcher: {name}", count)
         yield GaugeMetricFamily("switchhook_timers", "Entries of the timer heap", len(self._runtime.timers))
@@ -44,4 +49,13 @@ class _EngineCollector(Collector):
         )
         for (kind, command, outcome), count in sorted(self._runtime.dispatcher.counts.items()):
             counter.add_metric([kind, command, outcome], count)
+        return counter
+
+    def _pushed(self) -> Metric:
+        counter = CounterMetricFamily(
+            "switchhook_pushes", "Pushes by outcome", labels=["api", "type", "outcome"]
+        )
+        for api, pushes in self._pushes.items():
+            for (kind, outcome), count in sorted(pushes.counts.items()):
+                counter.add_metric([api, kind, outcome], count)
         return counter

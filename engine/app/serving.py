@@ -8,6 +8,7 @@ import trio
 from engine.app.api import Api, Service
 from engine.app.metrics import exposition
 from engine.app.openapi import openapi_document
+from engine.app.push import Pushes
 from engine.runtime.runtime import Runtime
 from engine.transport.application import Request, Response, SocketApp
 from engine.transport.sockets import Socket
@@ -21,10 +22,17 @@ _READING = frozenset({"GET", "HEAD"})
 class EngineApplication:
     """Routes what comes in to the services; knows no API by name."""
 
-    def __init__(self, runtime: Runtime, apis: Sequence[Api], services: Mapping[str, Service]) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        apis: Sequence[Api],
+        services: Mapping[str, Service],
+        pushes: Mapping[str, Pushes],
+    ) -> None:
         self._runtime = runtime
         self._apis = apis
         self._services = services
+        self._pushes = pushes
         self._sockets = {route.path: services[api.name] for api in apis for route in api.sockets}
         self._documents = {"/openapi.json": msgspec.json.encode(openapi_document(apis))}
 
@@ -67,7 +75,7 @@ class EngineApplication:
         if request.path == "/healthz":
             return Response(200, b'{"status":"up"}')
         if request.path == "/metrics":
-            text = exposition(self._runtime, self._services)
+            text = exposition(self._runtime, self._services, self._pushes)
             return Response(200, text, content_type="text/plain; version=0.0.4; charset=utf-8")
         if request.path in self._documents:
             return Response(200, self._documents[request.path])

@@ -56,6 +56,8 @@ class User:
     company_name: str = ""
     company_title: str = ""
     do_not_disturb: bool = False
+    push: bool = False
+    """The configured webhook reaches him when he has no socket."""
 
 
 class UserDirectory(Protocol):

@@ -76,10 +76,13 @@ class HttpClient:
         *,
         json: Any = None,
         form: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         total_seconds: float | None = None,
     ) -> HttpAnswer:
         """Ask and read the whole answer, within `total_seconds` from now, waiting for a connection included.
+
+        The body is one of `json`, `form` and `content`; the last is sent as it is, with no type of its own.
 
         Raises: TransportTimeoutError, TransportBrokenError, TransportClosedError (outside `async with`),
         ConfigurationError: the URL is wrong.
@@ -88,7 +91,9 @@ class HttpClient:
             raise TransportClosedError("this client is closed")
         seconds = self._total_seconds if total_seconds is None else total_seconds
         try:
-            request = self._client.build_request(method, url, json=json, data=form, headers=headers)
+            request = self._client.build_request(
+                method, url, json=json, data=form, content=content, headers=headers
+            )
             with trio.fail_after(seconds):
                 async with self._limiter:
                     return await self._exchange(request)

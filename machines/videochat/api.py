@@ -200,6 +200,7 @@ API = Api(
     sockets=(SocketRoute(path="/videochat", summary=SOURCE, messages=MESSAGES),),
     errors=wire.ERRORS,
     settings=VideochatSettings,
+    webhook=lambda settings: settings.push,
     development=_development,
     open=open_service,
     demo=_demo,

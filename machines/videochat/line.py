@@ -88,7 +88,11 @@ def ring(line: v.Line, command: v.RequestCall) -> Said:
         device=command.device,
     )
     started = v.StartRing(
-        kind=v.RingKind.DIRECT, initiator=initiator, target=target, ring_seconds=command.ring_seconds
+        kind=v.RingKind.DIRECT,
+        initiator=initiator,
+        target=target,
+        ring_seconds=command.ring_seconds,
+        push_reaches=command.push_reaches,
     )
     return (
         v.RingArrived(ring=incoming, card=initiator.card),
@@ -137,6 +141,7 @@ def be_rung(line: v.Line, command: v.BeRung) -> Said:
         target=v.Party(card=command.target_card),
         room=command.room,
         ring_seconds=command.ring_seconds,
+        push_reaches=command.push_reaches,
     )
     arrived = v.RingArrived(
         ring=incoming,
@@ -283,13 +288,12 @@ def _announce_closed(user: str, event: v.RingClosed) -> tuple[Send, ...]:
 def _concerned(line: v.Line, command: v.LoseDevice | v.ReturnDevice) -> tuple[Tell, ...]:
     lost = isinstance(command, v.LoseDevice)
     everywhere = not isinstance(command, v.LoseDevice) or command.last
-    unheard = not isinstance(command, v.LoseDevice) or (command.last and not command.push_reaches)
     tells: list[Tell] = []
     for one in line.rings:
         address = Address(v.RING, one.request_id)
         if not one.incoming and one.device == command.device:
             tells.append(Tell(address, v.LoseCaller() if lost else v.ReturnCaller()))
-        if one.incoming and unheard:
+        if one.incoming and everywhere:
             tells.append(Tell(address, v.LoseTarget() if lost else v.ReturnTarget()))
     if everywhere:
         for videochat_id in line.seats:

@@ -2,9 +2,9 @@
 
 import attrs
 
-from engine.effects import Reply, Tell
+from engine.effects import Ask, Push, Reply, Tell
 from engine.machine.table import After, EndOnCrash, Ignore, Refuse, Row, Said, Table
-from engine.vocabulary import Address, Command, Event, Stamp
+from engine.vocabulary import Address, Command, Event, Message, Stamp
 from machines.videochat import vocabulary as v
 from machines.videochat.reasons import Reason
 from machines.videochat.vocabulary import RingState as S
@@ -13,12 +13,22 @@ CALLER_GRACE_SECONDS = 10.0
 """How long a ring goes on without its caller's socket."""
 
 TARGET_GRACE_SECONDS = 10.0
-"""How long a ring goes on without any socket of the target, when no push would reach him."""
+"""How long a ring goes on without any socket of the target, when no push reaches him."""
 
 RING_SECONDS_MIN, RING_SECONDS_MAX = 5.0, 180.0
 """Bounds of the ring time; a ring keeps to them whatever the settings say."""
 
 LIVE = (S.RINGING, S.CALLER_AWAY, S.TARGET_AWAY, S.BOTH_AWAY)
+PUSHES = {
+    S.ACCEPTED: v.PushType.ACCEPTED,
+    S.MERGED: v.PushType.ACCEPTED,
+    S.DECLINED: v.PushType.DECLINED,
+    S.TIMED_OUT: v.PushType.DECLINED,
+    S.CANCELED: v.PushType.CANCELED,
+    S.ENDED: v.PushType.CANCELED,
+}
+"""How sleeping devices of the target are told to stop; sockets hear the same with fewer words."""
+
 FINAL = frozenset({S.ACCEPTED, S.DECLINED, S.CANCELED, S.TIMED_OUT, S.MERGED, S.GLARED, S.ENDED})
 
 
@@ -58,20 +68,24 @@ def target_merges_directly(ring: v.Ring, command: v.MergeCall) -> bool:
     return by_target(ring, command) and ring.kind is v.RingKind.DIRECT
 
 
+def only_sockets_reach(ring: v.Ring, command: v.LoseTarget) -> bool:
+    return not ring.push_reaches
+
+
 # -- reactions
 
 
 def start(ring: v.Ring, command: v.StartRing) -> Said:
     seconds = min(max(command.ring_seconds, RING_SECONDS_MIN), RING_SECONDS_MAX)
-    return (
-        v.RingStarted(
-            kind=command.kind,
-            initiator=command.initiator,
-            target=command.target,
-            room=command.room,
-            expires_at=command.at + seconds,
-        ),
+    started = v.RingStarted(
+        kind=command.kind,
+        initiator=command.initiator,
+        target=command.target,
+        room=command.room,
+        expires_at=command.at + seconds,
+        push_reaches=command.push_reaches,
     )
+    return (started, *_push_request(ring.request_id, started))
 
 
 def start_glared(ring: v.Ring, command: v.StartGlared) -> Said:
@@ -97,7 +111,7 @@ def accept_invitation(ring: v.Ring, command: v.AcceptCall) -> Said:
             Address(v.ROOM, ring.room.videochat_id),
             v.AdmitUser(card=target.card, request_id=ring.request_id),
         ),
-        _close(ring, target, S.ACCEPTED),
+        *_close_target(ring, S.ACCEPTED),
         # The inviter has no accepted event: he sees the identity connect.
         _close(ring, _initiator(ring), S.ACCEPTED, aloud=False),
     )
@@ -147,7 +161,7 @@ def merge(ring: v.Ring, command: v.MergeCall) -> Said:
                 by=target.user, by_card=target.card, caller=_initiator(ring), request_id=ring.request_id
             ),
         ),
-        _close(ring, target, S.MERGED),
+        *_close_target(ring, S.MERGED),
     )
 
 
@@ -207,6 +221,7 @@ def evolve(ring: v.Ring, event: Event) -> v.Ring:
                 target=event.target,
                 room=event.room,
                 expires_at=event.expires_at,
+                push_reaches=event.push_reaches,
             )
         case v.RingGlared():
             return attrs.evolve(ring, initiator=event.initiator, target=event.target)
@@ -252,7 +267,7 @@ def _connect_both(ring: v.Ring, room: v.RoomCard, limit: int) -> Said:
             v.OpenRoom(card=room, owner=initiator.card, other=target.card, limit=limit),
             fresh=True,
         ),
-        _close(ring, target, S.ACCEPTED),
+        *_close_target(ring, S.ACCEPTED),
         Tell(
             Address(v.LINE, initiator.user),
             v.CloseRing(
@@ -274,9 +289,19 @@ def _close_all(ring: v.Ring, state: S, *, reason: str = "", skip: str | None = N
 
 def _close_lines(ring: v.Ring, state: S, *, reason: str = "", skip: str | None = None) -> Said:
     return (
-        _close(ring, _target(ring), state, reason=reason),
+        *_close_target(ring, state, reason=reason),
         _close(ring, _initiator(ring), state, reason=reason, skip=skip),
     )
+
+
+def _close_target(ring: v.Ring, state: S, *, reason: str = "") -> Said:
+    """Every way out comes by here once, so that no phone goes on ringing."""
+    target = _target(ring)
+    closed = _close(ring, target, state, reason=reason)
+    if not ring.push_reaches:
+        return (closed,)
+    ended = v.PushedEnd(request_id=ring.request_id, reason=reason)
+    return (closed, _push(PUSHES[state], target, ended))
 
 
 def _close(
@@ -284,6 +309,21 @@ def _close(
 ) -> Tell:
     closed = v.CloseRing(request_id=ring.request_id, state=state, reason=reason, skip=skip, aloud=aloud)
     return Tell(Address(v.LINE, party.user), closed)
+
+
+def _push_request(request_id: str, started: v.RingStarted) -> Said:
+    if not started.push_reaches:
+        return ()
+    request = v.PushedRequest(
+        request_id=request_id,
+        user=started.initiator.card,
+        expires_at=round(started.expires_at * 1000),
+    )
+    return (_push(v.PushType.REQUEST, started.target, request),)
+
+
+def _push(kind: v.PushType, target: v.Party, message: Message) -> Ask:
+    return Ask(v.PUSH, Push(type=kind, to=target.user, message=message))
 
 
 def _initiator(ring: v.Ring) -> v.Party:
@@ -347,8 +387,8 @@ TABLE: Table[S, v.Ring] = Table(
         Row(S.TARGET_AWAY, v.LoseCaller, S.BOTH_AWAY, lose_caller),
         Row(S.CALLER_AWAY, v.ReturnCaller, S.RINGING, return_caller),
         Row(S.BOTH_AWAY, v.ReturnCaller, S.TARGET_AWAY, return_caller),
-        Row(S.RINGING, v.LoseTarget, S.TARGET_AWAY, lose_target),
-        Row(S.CALLER_AWAY, v.LoseTarget, S.BOTH_AWAY, lose_target),
+        Row(S.RINGING, v.LoseTarget, S.TARGET_AWAY, lose_target, when=only_sockets_reach),
+        Row(S.CALLER_AWAY, v.LoseTarget, S.BOTH_AWAY, lose_target, when=only_sockets_reach),
         Row(S.TARGET_AWAY, v.ReturnTarget, S.RINGING, return_target),
         Row(S.BOTH_AWAY, v.ReturnTarget, S.CALLER_AWAY, return_target),
         Row((S.CALLER_AWAY, S.BOTH_AWAY), v.ExpireCaller, S.CANCELED, give_up_caller),
@@ -374,6 +414,7 @@ TABLE: Table[S, v.Ring] = Table(
         Ignore(LIVE, v.AskAgain, "it is the same device, or another participant who invites"),
         Ignore((S.CALLER_AWAY, S.BOTH_AWAY), v.LoseCaller, "he is away already"),
         Ignore((S.TARGET_AWAY, S.BOTH_AWAY), v.LoseTarget, "he is away already"),
+        Ignore((S.RINGING, S.CALLER_AWAY), v.LoseTarget, "a push reaches him"),
         Ignore((S.RINGING, S.TARGET_AWAY), (v.ReturnCaller, v.ExpireCaller), "he was not away"),
         Ignore((S.RINGING, S.CALLER_AWAY), (v.ReturnTarget, v.ExpireTarget), "he was not away"),
         Ignore((S.NEW, *FINAL), _NOTES, "nothing rings"),

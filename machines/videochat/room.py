@@ -147,6 +147,7 @@ def invite(room: v.Room, command: v.InviteUser) -> Said:
         participants=connected[:PARTICIPANTS_SHOWN],
         counter=len(connected),
         reachable=command.target_reachable,
+        push_reaches=command.push_reaches,
         do_not_disturb=command.do_not_disturb,
         ring_seconds=command.ring_seconds,
     )

@@ -18,8 +18,9 @@ from engine.transport.sockets import Socket
 from engine.vocabulary import Address
 from machines.videochat import vocabulary as v
 from machines.videochat import wire
+from machines.videochat.cards import card_of
 from machines.videochat.kept import KeptAnswers
-from machines.videochat.session import Session
+from machines.videochat.session import Session, Target
 from machines.videochat.settings import VideochatSettings
 
 AUTHENTICATION_SWEEP_SECONDS = 1.0
@@ -110,9 +111,24 @@ class VideochatService:
         """The socket of a device, if it has one."""
         return self._sessions.get(user, {}).get(device)
 
-    def is_reachable(self, user: str) -> bool:
-        """Whether a ring would be heard."""
+    def has_socket(self, user: str) -> bool:
+        """Whether a ring would be heard at once."""
         return user in self._sessions
+
+    async def look_up(self, user_id: str) -> Target:
+        """Who that is, and whether a push reaches him.
+
+        Raises:
+            EngineError: the users cannot be read.
+        """
+        user = await self.host.users.get(user_id)
+        if user is None:
+            return Target()
+        return Target(
+            card=card_of(user),
+            do_not_disturb=user.do_not_disturb,
+            push_reaches=await self.host.pushes.reaches(user),
+        )
 
     async def recover(self) -> None:
         """After a restart nobody is connected: give every party of a live call the time of a lost socket."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import attrs
 import msgspec
 import structlog
 
@@ -40,6 +41,16 @@ TURNED_AWAY = 1008
 log = structlog.get_logger("switchhook.videochat")
 
 Prepared: TypeAlias = tuple[Address, Command]
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """What was found out about a user before a request to him is decided."""
+
+    card: v.UserCard | None = None
+    """None when there is no such user."""
+    do_not_disturb: bool = False
+    push_reaches: bool = False
 
 
 class Session:
@@ -188,20 +199,20 @@ class Session:
         self._in_hand = True
         target = getattr(data, "target_user", None)
         if target is None:
-            self._submit(frame, make(self, data, None))
+            self._submit(frame, make(self, data, Target()))
         else:
             self._service.later(self, partial(self._look_up, frame, make, data, target))
 
     async def _look_up(self, frame: wire.Incoming, make: "Make", data: object, target: str) -> None:
         """What must be fetched arrives with the command: who the target is, and whether he can be reached."""
         try:
-            user = await self._service.host.users.get(target)
+            found = await self._service.look_up(target)
         except EngineError as error:
             log.error("users_unreadable", reason=str(error))
             self._answer(frame, error=wire.error_of("internal"))
             self._done()
             return
-        self._submit(frame, make(self, data, user))
+        self._submit(frame, make(self, data, found))
 
     def _submit(self, frame: wire.Incoming, prepared: Prepared) -> None:
         to, command = prepared
@@ -339,7 +350,7 @@ class Session:
 
     # -- commands
 
-    def request_call(self, data: wire.TargetUser, target: "User | None") -> Prepared:
+    def request_call(self, data: wire.TargetUser, target: Target) -> Prepared:
         """requestDirectVideochat."""
         settings = self._service.settings
         command = v.RequestCall(
@@ -347,27 +358,29 @@ class Session:
             opponent=data.target_user,
             device=self.device,
             card=self.card,
-            opponent_card=_card(target),
-            opponent_exists=target is not None,
-            opponent_reachable=self._service.is_reachable(data.target_user),
-            do_not_disturb=target is not None and target.do_not_disturb,
+            opponent_card=target.card,
+            opponent_exists=target.card is not None,
+            opponent_reachable=target.push_reaches or self._service.has_socket(data.target_user),
+            push_reaches=target.push_reaches,
+            do_not_disturb=target.do_not_disturb,
             glare=settings.glare,
             ring_seconds=settings.ring_seconds,
             room_limit=settings.room_limit,
         )
         return Address(v.LINE, data.target_user), command
 
-    def invite(self, data: wire.InviteTarget, target: "User | None") -> Prepared:
+    def invite(self, data: wire.InviteTarget, target: Target) -> Prepared:
         """invite."""
         command = v.InviteUser(
             videochat_id=data.videochat_id,
             inviter=self.user.id,
             target=data.target_user,
             device=self.device,
-            target_card=_card(target),
-            target_exists=target is not None,
-            target_reachable=self._service.is_reachable(data.target_user),
-            do_not_disturb=target is not None and target.do_not_disturb,
+            target_card=target.card,
+            target_exists=target.card is not None,
+            target_reachable=target.push_reaches or self._service.has_socket(data.target_user),
+            push_reaches=target.push_reaches,
+            do_not_disturb=target.do_not_disturb,
             ring_seconds=self._service.settings.ring_seconds,
         )
         return Address(v.ROOM, data.videochat_id), command
@@ -414,7 +427,7 @@ class Session:
         return seat_address(data.videochat_id, self.user.id), v.ShowSeat()
 
 
-Make: TypeAlias = Callable[[Session, "object", "User | None"], Prepared]
+Make: TypeAlias = Callable[[Session, "object", Target], Prepared]
 
 _REQUESTS: Mapping[str, tuple[type, Make]] = {
     "videochat:requestDirectVideochat": (wire.TargetUser, Session.request_call),  # type: ignore[dict-item]
@@ -440,9 +453,3 @@ def _digest(frame: wire.Incoming) -> bytes:
 
 def _ref(message: v.VideochatAccepted | v.VideochatDeclined) -> wire.RequestId:
     return wire.RequestId(videochat_request_id=message.request_id)
-
-
-def _card(user: "User | None") -> v.UserCard | None:
-    if user is None:
-        return None
-    return card_of(user)

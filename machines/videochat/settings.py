@@ -5,6 +5,8 @@ from typing import Any
 
 import attrs
 
+from engine.app.configuration import ConfigurationFaultsError
+from engine.app.webhook import webhook_faults
 from engine.errors import ConfigurationError
 from engine.media.access.issuers import IssuerFaultsError, faults_of
 from engine.media.access.port import DAY_SECONDS
@@ -34,6 +36,12 @@ def _media_engine(_settings: object, _field: object, values: Mapping[str, str]) 
         raise IssuerFaultsError([ConfigurationError(f"engine.{one.key}", one.reason) for one in faults])
 
 
+def _push(_settings: object, _field: object, values: Mapping[str, str]) -> None:
+    faults = webhook_faults(values) if values else []
+    if faults:
+        raise ConfigurationFaultsError([ConfigurationError(f"push.{one.key}", one.reason) for one in faults])
+
+
 @attrs.frozen(kw_only=True)
 class VideochatSettings:
     """How videochats behave; the defaults are the rules of the spec."""
@@ -52,3 +60,5 @@ class VideochatSettings:
     """How long a socket may take to authenticate."""
     engine: Mapping[str, str] = attrs.field(factory=dict, validator=_media_engine, repr=False)
     """`engine`, and what that media engine needs; empty makes livekit keys up (development)."""
+    push: Mapping[str, str] = attrs.field(factory=dict, validator=_push, repr=False)
+    """`url`, `secret`, and which `users` the webhook for pushes reaches; empty: nobody without a socket."""

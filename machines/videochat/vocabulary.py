@@ -13,6 +13,9 @@ LINE = "videochat.line"
 ROOM = "videochat.room"
 SEAT = "videochat.seat"
 
+PUSH = "videochat.push"
+"""The port that reaches devices without a socket."""
+
 
 class RingState(StrEnum):
     """One request to talk. The away states are ringing, with a party whose socket dropped."""
@@ -93,6 +96,15 @@ class Glare(StrEnum):
     BUSY = "busy"
 
 
+class PushType(StrEnum):
+    """Push messages ("sibling text")."""
+
+    REQUEST = "pushVideochatRequest"
+    ACCEPTED = "pushVideochatAccepted"
+    DECLINED = "pushVideochatDeclined"
+    CANCELED = "pushVideochatCanceled"
+
+
 # -- values
 
 
@@ -162,6 +174,8 @@ class Ring:
     """UTC seconds until which a caller who is away is waited for; 0 while he is there."""
     target_until: float = 0.0
     """The same of the target."""
+    push_reaches: bool = False
+    """The target has devices that are told by push, whether he has a socket or not."""
 
 
 @attrs.frozen(kw_only=True)
@@ -242,7 +256,9 @@ class RequestCall(Command):
     opponent_card: UserCard | None = None
     opponent_exists: bool = True
     opponent_reachable: bool = True
-    """He has a socket, or a push would reach him."""
+    """He has a socket, or a push reaches him."""
+    push_reaches: bool = False
+    """A push reaches him; it is sent even if he has a socket, because another device may sleep."""
     do_not_disturb: bool = False
     glare: Glare = Glare.MERGE
     ring_seconds: float = 60.0
@@ -261,6 +277,7 @@ class BeRung(Command):
     participants: tuple[UserCard, ...]
     counter: int
     reachable: bool
+    push_reaches: bool = False
     do_not_disturb: bool
     ring_seconds: float
 
@@ -310,8 +327,6 @@ class LoseDevice(Command):
     device: str
     last: bool
     """He has no other socket."""
-    push_reaches: bool = False
-    """A push would still make him ring."""
 
 
 @attrs.frozen(kw_only=True)
@@ -356,6 +371,7 @@ class StartRing(Command):
     target: Party
     room: RoomCard | None = None
     ring_seconds: float = 60.0
+    push_reaches: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -424,7 +440,7 @@ class ReturnCaller(Command):
 
 @attrs.frozen
 class LoseTarget(Command):
-    """The target's last socket dropped, and no push would reach him."""
+    """The target's last socket dropped."""
 
 
 @attrs.frozen
@@ -490,6 +506,8 @@ class InviteUser(Command):
     target_card: UserCard | None = None
     target_exists: bool = True
     target_reachable: bool = True
+    push_reaches: bool = False
+    """As in `RequestCall`."""
     do_not_disturb: bool = False
     ring_seconds: float = 60.0
 
@@ -669,6 +687,29 @@ class RoomNotice(Message):
     participant_count: int = 0
 
 
+# -- push messages
+
+
+@attrs.frozen(kw_only=True)
+class PushedRequest(Message):
+    """Data of `pushVideochatRequest`."""
+
+    request_id: str = attrs.field(metadata=on_wire("videochatRequestId"))
+    user: UserCard
+    """Who rings."""
+    expires_at: int
+    """Milliseconds since 1970, as every date outside; a push that comes later is of no use."""
+
+
+@attrs.frozen(kw_only=True)
+class PushedEnd(Message):
+    """Data of the pushes that stop the ringing."""
+
+    request_id: str = attrs.field(metadata=on_wire("videochatRequestId"))
+    reason: str = ""
+    """Such as `no_answer`; empty when somebody wanted it so."""
+
+
 # -- events of a line
 
 
@@ -766,6 +807,7 @@ class RingStarted(Event):
     target: Party
     room: RoomCard | None
     expires_at: float
+    push_reaches: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 import trio
@@ -14,8 +15,10 @@ from engine.errors import ConfigurationError, UnavailableError
 from engine.journal.opening import path_of
 
 
-def add(journal: str, user_id: str, names: Mapping[str, str], *, privacy_mode: int) -> int:
-    """Add or change a user and print a token.
+def add(
+    journal: str, user_id: str, names: Mapping[str, str], *, privacy_mode: int, push: bool | None = None
+) -> int:
+    """Add or change a user and print a token; None leaves the push mark as it is.
 
     Raises:
         ConfigurationError: the journal has no file.
@@ -28,8 +31,10 @@ def add(journal: str, user_id: str, names: Mapping[str, str], *, privacy_mode: i
 
     async def work() -> str:
         known = await users.get(user_id) or User(id=user_id)
-        changes = {name: value for name, value in names.items() if value}
-        await users.set(attrs.evolve(known, **changes, privacy_mode=privacy_mode))  # type: ignore[arg-type]
+        changes: dict[str, Any] = {name: value for name, value in names.items() if value}
+        if push is not None:
+            changes["push"] = push
+        await users.set(attrs.evolve(known, **changes, privacy_mode=privacy_mode))
         return await users.add_token(user_id)
 
     sys.stdout.write(trio.run(work) + "\n")
@@ -38,12 +43,11 @@ def add(journal: str, user_id: str, names: Mapping[str, str], *, privacy_mode: i
 
 def list_all(journal: str) -> int:
     """Print a table of the users."""
-    table = Table("id", "name", "company", "title", "incognito")
+    table = Table("id", "name", "company", "title", "incognito", "push")
     for user in trio.run(_users(journal).all):
         name = f"{user.first_name} {user.last_name}".strip()
-        table.add_row(
-            user.id, name, user.company_name, user.company_title, "yes" if user.privacy_mode else ""
-        )
+        marks = ("yes" if mark else "" for mark in (user.privacy_mode, user.push))
+        table.add_row(user.id, name, user.company_name, user.company_title, *marks)
     Console().print(table)
     return 0
 

@@ -23,6 +23,13 @@ async def test_json_forms_and_headers_are_sent_and_the_answer_is_whole():
         assert answer.body == b"b=1+2"
 
 
+async def test_bytes_are_sent_as_they_are():
+    async with running() as run, HttpClient() as client:
+        answer = await client.request("POST", run.urls[0] + "/a", content=b'{"b": 1}')
+        assert answer.body == b'{"b": 1}'
+        assert "content-type" not in run.app.requests[0].headers
+
+
 async def test_an_error_status_is_an_answer():
     async with running() as run, HttpClient() as client:
         run.app.go.set()

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 
+import attrs
 import pytest
 
-from engine.effects import Reply, Send
+from engine.effects import Ask, Push, Reply, Send
 from engine.machine.family import Decision, Family
 from engine.machine.stage import Stage
 from engine.machine.step import Outcome, Snapshot
@@ -101,6 +102,7 @@ def call(world: World) -> Iterator[tuple[Address, Command]]:
             device=world.device(ann),
             opponent_exists=bob != "nobody",
             opponent_reachable=world.reachable(bob),
+            push_reaches=bob in world.pushed,
             do_not_disturb=world.rng.random() < 0.05,
             glare=world.glare,
             ring_seconds=world.rng.choice((5.0, 60.0)),
@@ -153,6 +155,7 @@ def invite(world: World) -> Iterator[tuple[Address, Command]]:
             target=target,
             device=world.device(inviter),
             target_reachable=world.reachable(target),
+            push_reaches=target in world.pushed,
             ring_seconds=30.0,
         ),
     )
@@ -182,7 +185,7 @@ def drop(world: World) -> Iterator[tuple[Address, Command]]:
         last = not world.online[user]
         yield (
             Address(v.LINE, user),
-            v.LoseDevice(device=device, last=last, push_reaches=user in world.pushed),
+            v.LoseDevice(device=device, last=last),
         )
 
 
@@ -383,6 +386,37 @@ def test_whoever_is_rung_is_told_its_end_once_and_on_all_devices(seed: int) -> N
                     ended[user, key] += 1
     assert all(count == 1 for count in rung.values())
     assert {party: ended[party] for party in rung} == dict(rung)
+
+
+@SEEDED
+def test_whoever_is_pushed_a_request_is_pushed_its_end_once_and_sees_no_secret(seed: int) -> None:
+    world = World(seed)
+    world.play()
+    world.wait(RESTING_SECONDS)
+    secrets = {room.data.card.shared_secret for room in world.all(v.ROOM).values()} - {""}
+    asked: Counter[tuple[str, str]] = Counter()
+    ended: Counter[tuple[str, str]] = Counter()
+    for decision in world.decisions:
+        for one in decision.performances:
+            match one.effect:
+                case Ask(port=v.PUSH, request=Push(to=user, message=v.PushedRequest(request_id=key))):
+                    asked[user, key] += 1
+                case Ask(port=v.PUSH, request=Push(to=user, message=v.PushedEnd(request_id=key))):
+                    ended[user, key] += 1
+                case _:
+                    continue
+            assert user in world.pushed
+            assert not [secret for secret in secrets if secret in str(attrs.asdict(one.effect.request))]
+    rung = {(one.data.target.user, key) for key, one in world.all(v.RING).items() if one.data.push_reaches}
+    assert asked.keys() == rung
+    assert all(count == 1 for count in asked.values())
+    assert ended == asked
+
+
+def test_these_runs_push() -> None:
+    effects = [one.effect for seed in SEEDS for done in played(seed).decisions for one in done.performances]
+    types = {one.request.type for one in effects if isinstance(one, Ask) and isinstance(one.request, Push)}
+    assert types == {*v.PushType}
 
 
 def test_these_runs_go_everywhere() -> None:

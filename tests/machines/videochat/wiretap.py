@@ -1,5 +1,6 @@
 """A videochat client that only knows frames: what a foreign client would send and see."""
 
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,10 +11,12 @@ import trio
 
 from engine.app.configuration import Configuration
 from engine.app.engine import Engine, open_engine
+from engine.app.push import PushPort
 from engine.app.users import MemoryUsers, User
 from engine.journal.port import Journal
 from engine.transport.websocket import WebSocketLink, connect
 from machines.videochat.api import API
+from machines.videochat.service import VideochatService
 from machines.videochat.settings import VideochatSettings
 
 ANSWER_SECONDS = 5.0
@@ -101,20 +104,27 @@ async def exchange(
     journal: str | Journal = "memory:",
     settings: VideochatSettings | None = None,
     users: MemoryUsers | None = None,
+    push: PushPort | None = None,
 ) -> AsyncIterator[Exchange]:
     """A served engine with ann, bob and eve."""
     users = users or MemoryUsers()
     tokens = {}
     for name in ("ann", "bob", "eve", "joe"):
-        await users.set(User(id=name, first_name=name.capitalize()))
+        await users.set(await users.get(name) or User(id=name, first_name=name.capitalize()))
         tokens[name] = await users.add_token(name)
     await users.set(User(id="dan", first_name="Dan", do_not_disturb=True))
     tokens["dan"] = await users.add_token("dan")
     configuration = Configuration(settings={"videochat": settings or VideochatSettings()})
     async with (
-        open_engine(journal, apis=[API], configuration=configuration, users=users) as engine,
+        open_engine(journal, apis=[API], configuration=configuration, users=users, push=push) as engine,
         trio.open_nursery() as nursery,
     ):
         (address,) = await nursery.start(engine.serve, "127.0.0.1:0")
         yield Exchange(address.replace("http", "ws") + "/videochat", engine, tokens)
         nursery.cancel_scope.cancel()
+
+
+def find_service(server: Exchange) -> VideochatService:
+    """The running service, by the door that tests have."""
+    found = [one for one in gc.get_objects() if isinstance(one, VideochatService)]
+    return next(one for one in found if one.runtime is server.engine.runtime)

@@ -38,6 +38,14 @@ def test_a_user_is_added_with_a_token_and_changed_by_adding_again(
     assert owner(first) == owner(second) == expected
 
 
+def test_the_push_mark_is_set_kept_and_taken_away(capsys: pytest.CaptureFixture[str]) -> None:
+    for push, expected in ((None, False), (True, True), (None, True), (False, False)):
+        assert add(JOURNAL, "ann", {}, privacy_mode=0, push=push) == 0
+        user = owner(capsys.readouterr().out.strip())
+        assert user is not None
+        assert user.push is expected
+
+
 def test_users_are_listed_as_a_table(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
