@@ -45,7 +45,6 @@ def figures() -> Iterator[Figure]:
     for name, value, ask in (("batched", batched, "<= 1.6"), ("portable", portable, "<= 2.7")):
         note = f"{VIEWERS} viewers, ingress included, against calibrate"
         yield Figure(f"forward, {name}", value * MICRO, "us/packet", value / floor, ask, note)
-    connect, memory = asyncio.run(_connecting())
     yield Figure(
         "connect a viewer", 1000 * connect, "ms CPU", None, "<= 2", f"{CONNECTS} at once, two tracks"
     )
