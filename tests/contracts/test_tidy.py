@@ -12,6 +12,7 @@ from tests.contracts.documents import ROOT, every_page, name_of
 LINES_MAX = 600
 LONGER = {
     "machines/videochat/vocabulary.py": "words without rules: a hundred small classes in one order",
+    "tests/engine/media/router/test_router.py": "one router, all of its promises to real and synthetic peers",
     "tests/engine/journal/test_laws.py": "one suite of laws for every journal",
     "tests/machines/videochat/test_client.py": "one client, all of its promises over one fake host",
 }
