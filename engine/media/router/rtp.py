@@ -90,14 +90,26 @@ def vp8_key_frame(payload: bytes) -> bool:
     """RFC 7741 sections 4.2 and 4.3: begins partition 0 of a frame whose P bit is clear."""
     if not payload or payload[0] & 0x1F != 0x10:
         return False
-    at = 1
-    if payload[0] & 0x80 and len(payload) > 1:
-        flags = payload[1]
-        at = 2
-        if flags & 0x80:
-            at += 2 if len(payload) > 2 and payload[2] & 0x80 else 1
-        at += bool(flags & 0x40) + bool(flags & 0x30)
+    at = _vp8_descriptor_bytes(payload)
     return at < len(payload) and not payload[at] & 1
+
+
+def _vp8_descriptor_bytes(payload: bytes) -> int:
+    """Of a payload that is not empty; more than there are when it is cut short."""
+    if not payload[0] & 0x80 or len(payload) == 1:
+        return 1
+    flags = payload[1]
+    at = 2
+    if flags & 0x80:
+        at += 2 if len(payload) > 2 and payload[2] & 0x80 else 1
+    return at + bool(flags & 0x40) + bool(flags & 0x30)
+
+
+def vp8_unnumbered(payload: bytes) -> bytes:
+    """Without picture numbers and layer indices (RFC 7741 section 4.2: all of them are optional)."""
+    if not payload or not payload[0] & 0x80:
+        return payload
+    return bytes((payload[0] & 0x7F,)) + payload[_vp8_descriptor_bytes(payload) :]
 
 
 def vp9_key_frame(payload: bytes) -> bool:

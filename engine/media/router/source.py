@@ -18,6 +18,7 @@ from engine.media.router.rtp import (
     VERSION_2,
     distance,
     payload_of,
+    vp8_unnumbered,
 )
 from engine.media.router.sdp import Track, codec_name
 
@@ -65,6 +66,10 @@ class Source:
         self.key_frames = self.picture_losses = self.malformed = self.too_late = self.recovered = 0
         self._resends = "nack" in track.feedback
         self._makes_key_frames = track.kind is Kind.VIDEO
+        # Each layer, and each new beginning of a sender, numbers its pictures by itself. A receiver that sees
+        # the numbers jump waits for pictures that never come: Chromium for three seconds, until it asks for a
+        # key frame. Without them it goes by sequence numbers, which are ours.
+        self._is_vp8 = self.codec == "VP8"
         self._begins_key_frame = KEY_FRAME_SNIFFERS[self.codec]
         self._send_rtcp = send_rtcp
         self._history: list[Kept | None] = [None] * HISTORY_PACKETS
@@ -115,6 +120,8 @@ class Source:
         if body is None:
             self.malformed += 1
             return
+        if self._is_vp8:
+            body = vp8_unnumbered(body)
         self.heard_at = now
         highest = self.reception.highest
         ahead = 1 if highest is None else distance(sequence, highest)
@@ -157,8 +164,10 @@ class Source:
             self.malformed += payload is None
             return
         self.heard_at = now
-        sequence = int.from_bytes(payload[:2], "big")
-        self._take_late(Kept(sequence, timestamp, second & MARKER, payload[2:]), resent=True)
+        sequence, body = int.from_bytes(payload[:2], "big"), payload[2:]
+        if self._is_vp8:
+            body = vp8_unnumbered(body)
+        self._take_late(Kept(sequence, timestamp, second & MARKER, body), resent=True)
 
     def _take_late(self, kept: Kept, *, resent: bool) -> None:
         was_missing = self.missing.found(kept.sequence)

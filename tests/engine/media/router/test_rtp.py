@@ -14,6 +14,7 @@ from engine.media.router.rtp import (
     payload_of,
     timestamp_distance,
     vp8_key_frame,
+    vp8_unnumbered,
     vp9_key_frame,
 )
 
@@ -106,6 +107,25 @@ def test_a_packet_without_the_extension_bit_has_no_extensions() -> None:
 )
 def test_a_vp8_key_frame_is_seen(payload: bytes, expected: bool) -> None:
     assert vp8_key_frame(payload) is expected
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b"\x10\x00", b"\x10\x00"),
+        (b"\x90\x80\x05\x00", b"\x10\x00"),
+        (b"\x90\x80\x85\x05\x00", b"\x10\x00"),
+        (b"\xb1\xf0\x85\x05\x01\x02abc", b"\x31abc"),
+        (b"\x90\x40\x01\x00", b"\x10\x00"),
+        (b"\x90\x00\x00", b"\x10\x00"),
+        (b"\x90\x80", b"\x10"),
+        (b"\x90", b"\x10"),
+        (b"", b""),
+    ],
+)
+def test_a_vp8_payload_loses_its_numbers_and_nothing_else(payload: bytes, expected: bytes) -> None:
+    assert vp8_unnumbered(payload) == expected
+    assert vp8_key_frame(expected) is vp8_key_frame(payload)
 
 
 @pytest.mark.parametrize(

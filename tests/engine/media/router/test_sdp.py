@@ -197,7 +197,7 @@ def test_a_viewer_is_answered_in_the_stream_s_codecs() -> None:
     assert "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\n" in text
     assert text.count("a=sendonly\r\n") == 2
     assert "a=ssrc-group:FID 11 21\r\n" in text
-    assert "a=ssrc:11 cname:who\r\n" in text
+    assert "a=ssrc:11 cname:who\r\na=ssrc:21 cname:who\r\n" in text, "Chromium takes the first for the stream"
     assert "a=ssrc:10 cname:who\r\n" in text
     assert "extmap:" not in text
 

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any, cast
 
+import attrs
 import pytest
 from aiortc.rtp import RtcpReceiverInfo, RtcpSenderInfo, RtcpSrPacket
 
@@ -143,6 +144,28 @@ def test_a_viewer_s_own_numbers_wrap() -> None:
     assert scene.source.reception.lost > 60_000
     out = scene.sent.packets
     assert (out[-1][1] - out[0][1]) & 0xFFFF == (range(1, 70_000, 997)[-1]) & 0xFFFF
+
+
+def test_pictures_of_vp8_lose_the_numbers_that_their_sender_gave_them() -> None:
+    scene = begun()
+    scene.source.take(packet(101, body=b"\x90\x80\x85\x05\x01one"), 0.2)
+    scene.source.take(packet(103, body=b"\x90\xe0\x07\x08\x20\x01three"), 0.2)
+    scene.source.take_again(rtx(102, b"\x90\x80\x85\x06\x01two"), 0.3)
+    assert [one[3] for one in scene.sent.packets[1:]] == [b"\x10\x01one", b"\x10\x01three"]
+    assert [one[4] for one in scene.sent.late] == [b"\x10\x01two"]
+
+
+@pytest.mark.parametrize("name", ["VP9", "H264", "AV1"])
+def test_payloads_of_other_codecs_stay_as_they_are(name: str) -> None:
+    track = attrs.evolve(VIDEO, codec=Codec(payload_type=96, name=name, clock_rate=90000))
+    scene = begun(track)
+    body = b"\x90\x80\x85\x05\x01body"
+    # Beyond the patience of the sink, whatever begins a key frame in this codec.
+    scene.source.take(packet(101, body=body), 9.0)
+    scene.source.take(packet(103, body=body), 9.0)
+    scene.source.take_again(rtx(102, body), 9.0)
+    assert [one[3] for one in scene.sent.packets[-2:]] == [body, body]
+    assert [one[4] for one in scene.sent.late] == [body]
 
 
 def test_a_malformed_packet_is_counted() -> None:
