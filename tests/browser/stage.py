@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import attrs
 import trio
 
 from engine.media import protocol as p
@@ -62,8 +63,13 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(browser: Browser, **config: Any) -> AsyncIterator[Stage]:
-    """A host with one worker process whose router has `config`; nothing may fail behind the scenes."""
-    settings = HostSettings(router="tests.browser.lossy:open_router", config=config, limits=CALM)
+    """A host with one worker process whose router has `config`; nothing may fail behind the scenes.
+
+    With `loss` and `seed` it is the one in lossy.py.
+    """
+    settings = HostSettings(config=config, limits=CALM)
+    if "loss" in config:
+        settings = attrs.evolve(settings, router="tests.browser.lossy:open_router")
     async with (
         browser.use() as session,
         open_media("process", workers=1, settings=settings) as host,

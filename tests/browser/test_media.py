@@ -25,6 +25,8 @@ LOSSY_FRAMES = 100
 """Five seconds of the fake camera: so many packets that losing none of them is out of the question."""
 LAYERS = {"l": 4, "m": 2, "h": 1}
 """RID, and by what its picture is smaller than the camera's; from the smallest, as the offer has them."""
+APART_MILLISECONDS = 500
+"""Clocks that were not mapped would be hours apart; what is left is each jitter buffer's own."""
 WIDE = {"width": 960, "height": 540, "rate": 15}
 """The browser sends fewer than three layers of a smaller picture."""
 
@@ -97,7 +99,7 @@ async def test_a_viewer_who_lacks_the_codec_is_told(browser: Browser) -> None:
 
 
 async def test_lost_packets_come_again_both_ways(browser: Browser) -> None:
-    async with open_stage(browser, loss=LOSS, seed=20_261_121, batched=False) as stage:
+    async with open_stage(browser, loss=LOSS, seed=20_261_121) as stage:
         page = await stage.page()
         before = await publish_and_view(stage, page)
         for more in range(20, LOSSY_FRAMES + 1, 20):
@@ -128,31 +130,51 @@ async def test_a_viewer_changes_between_layers(browser: Browser) -> None:
             await stage.event(p.SourceStarted, "ann", layer=layer)
         await page.view("bob", "stream", layer="m")
         sizes = {layer: WIDE["width"] // by for layer, by in LAYERS.items()}
-        decoded = 0
-        for layer in ("m", "h", "l", "m"):
+        for layer in "mhlmhlh":
             began = trio.current_time()
             await stage.host.request(p.SelectLayer(peer_id="bob", layer=layer))
             found = await page.wait("bob", ("video.frameWidth", "==", sizes[layer]), seconds=5)
             seconds = trio.current_time() - began
-            decoded = found["video.framesDecoded"] + 10
+            decoded = found["video.framesDecoded"] + 8
             found = await page.wait("bob", ("video.framesDecoded", ">=", decoded), seconds=5)
-            show(
-                f"{layer} after {seconds:.2f} s",
-                found,
-                "video.frameWidth",
-                "video.framesDecoded",
-                "video.freezeCount",
-            )
-        assert found["video.freezeCount"] == 0
+            show(f"{layer} after {seconds:.2f} s", found, "video.frameWidth", "video.freezeCount")
+        # A picture that the browser cannot place is a freeze of three seconds, until it asks for a key frame;
+        # one of a quarter of a second is a busy machine.
+        assert found["video.totalFreezesDuration"] < 1
+        assert found["video.framesDropped"] == found["video.pliCount"] == found["video.packetsLost"] == 0
+        # Told as soon as sender reports of both have come: sound and picture are still of the same moment.
+        playout = ("video.estimatedPlayoutTimestamp", "audio.estimatedPlayoutTimestamp")
+        found = await page.wait("bob", *((name, ">=", 1) for name in playout))
+        apart = found[playout[0]] - found[playout[1]]
+        print(f"picture and sound are {apart:.0f} ms apart")
+        assert abs(apart) < APART_MILLISECONDS
+
+
+async def test_a_muted_picture_goes_on_where_it_is_unmuted(browser: Browser) -> None:
+    async with open_stage(browser) as stage:
+        page = await stage.page()
+        await publish_and_view(stage, page)
+        await stage.host.request(p.Mute(peer_id="bob", kind=p.Kind.VIDEO, muted=True))
+        muted = await page.figures("bob")
+        heard = muted["audio.totalSamplesReceived"] + 48_000
+        still = await page.wait("bob", ("audio.totalSamplesReceived", ">=", heard))
+        # Of the twenty of this second, those that were on their way.
+        assert still["video.framesDecoded"] - muted["video.framesDecoded"] < 5
+        await stage.host.request(p.Mute(peer_id="bob", kind=p.Kind.VIDEO, muted=False))
+        found = await page.wait("bob", ("video.framesDecoded", ">=", still["video.framesDecoded"] + 10))
+        assert found["video.keyFramesDecoded"] == muted["video.keyFramesDecoded"] + 1
         assert found["video.packetsLost"] == 0
+        assert found["video.pliCount"] == muted["video.pliCount"]
 
 
 async def test_a_connection_that_the_page_closes_is_closed_at_once(browser: Browser) -> None:
     async with open_stage(browser) as stage:
         page = await stage.page()
         await publish_and_view(stage, page)
+        began = trio.current_time()
         await page.call("closePeer", "bob")
         assert (await stage.event(p.PeerClosed, "bob")).reason is p.CloseReason.REMOTE
+        print(f"closed after {1000 * (trio.current_time() - began):.0f} ms")
         await page.view("eve", "stream")
         await page.wait("eve", *PLAYS)
         await page.call("closePeer", "ann")
