@@ -59,9 +59,11 @@ def serve(
     _exit(run(listen or ["127.0.0.1:8080"], journal, config, dev=dev, tls_cert=tls_cert, tls_key=tls_key))
 
 
-@app.command(epilog="Examples: switchhook demo   |   switchhook demo videochat --plain")
+@app.command(
+    epilog="Examples: switchhook demo   |   switchhook demo videochat --plain   |   switchhook demo media"
+)
 def demo(
-    name: Annotated[str, typer.Argument(help="Which API to show; all that have one when missing")] = "",
+    name: Annotated[str, typer.Argument(help="An API, or media; all APIs when missing")] = "",
     plain: Annotated[bool, typer.Option("--plain", help="One line an event instead of a live table")] = False,
 ) -> None:
     """Place real calls over real sockets into a real database, crash the server in between, and check."""

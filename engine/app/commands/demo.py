@@ -1,23 +1,36 @@
-"""`switchhook demo`: each API shows its main job on real input."""
+"""`switchhook demo`: each API shows its main job on real input, and by name so do parts of the engine."""
 
 import sys
+from collections.abc import Callable
 
 from engine.app.discovery import installed_apis
 from engine.errors import ConfigurationError
 
 
 def run(name: str, *, plain: bool) -> int:
-    """Run one demo, or all; 0 only if every expectation held.
+    """Run one demo, or those of all APIs; 0 only if every expectation held.
 
     Raises:
         ConfigurationError: there is no such demo.
     """
     demos = {api.name: api.demo for api in installed_apis() if api.demo is not None}
-    if name and name not in demos:
-        raise ConfigurationError("NAME", f"there is no demo {name}; there are {', '.join(demos)}")
+    known = {**PARTS, **demos}
+    if name and name not in known:
+        names = ", ".join([*demos, *PARTS])
+        raise ConfigurationError("NAME", f"there is no demo {name}; there are {names}")
     status = 0
-    for one, show in demos.items():
-        if name in ("", one):
-            status = max(status, show(plain=plain))
+    for show in [known[name]] if name else demos.values():
+        status = max(status, show(plain=plain))
     sys.stdout.flush()
     return status
+
+
+def _media(*, plain: bool) -> int:
+    # Imported when it is shown: it brings a media library along.
+    from engine.media.demo import run as show
+
+    return show(plain=plain)
+
+
+PARTS: dict[str, Callable[..., int]] = {"media": _media}
+"""Demos of the engine itself, which run only when they are named."""
