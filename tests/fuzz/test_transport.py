@@ -62,15 +62,17 @@ async def talk(segments: list[bytes]) -> None:
         run.app.go.set()
         bystander, wire = await run.socket(), await run.wire()
         await bystander.say("before")
-        try:
-            for segment in segments:
-                await wire.send(segment)
-                await trio.lowlevel.checkpoint()
-            assert isinstance(wire.stream, trio.SocketStream)
-            await wire.stream.send_eof()
-        except trio.BrokenResourceError:
-            pass  # It has hung up on us, as it may.
-        await wire.ended()
+        async with trio.open_nursery() as nursery:
+            # Read beside writing: whoever only writes waits, as the server does for him, until it gives up.
+            nursery.start_soon(wire.ended)
+            try:
+                for segment in segments:
+                    await wire.send(segment)
+                    await trio.lowlevel.checkpoint()
+                assert isinstance(wire.stream, trio.SocketStream)
+                await wire.stream.send_eof()
+            except trio.BrokenResourceError:
+                pass  # It has hung up on us, as it may.
         await bystander.say("after")
         assert [await bystander.hear(), await bystander.hear()] == ["before", "after"]
         fresh: Wire = await run.wire()
@@ -87,6 +89,7 @@ async def talk(segments: list[bytes]) -> None:
 @example([UPGRADE.format(path="/ws").encode() + text_frame("hi") + close_frame(1000)])
 @example([b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 500])
 @example([REQUESTS[6] + REQUESTS[8]])
+@example([REQUESTS[1] + text_frame("x" * 70_000)])
 @given(conversations())
 def test_any_bytes_harm_only_their_own_connection(segments):
     with capture_logs() as logs:
