@@ -6,18 +6,22 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
 from rich.console import Console
+from trio.testing import MockClock
 
 from engine.app.commands import demo as command
 from engine.errors import MediaError
+from engine.media import protocol as p
 from engine.media.demo import show
 from engine.media.demo.board import Board, Figures, UnmetError, percentiles
-from engine.media.demo.cast import Ledger, open_peers
+from engine.media.demo.cast import Ledger, Peers, open_peers
 from engine.media.demo.peers import Tally
-from engine.media.demo.show import shares, sum_up
+from engine.media.demo.show import Stage, shares, sum_up
+from engine.media.host import HostSettings, WorkersHost
 
 DEMO = "import sys; from engine.app.cli import main; sys.argv[1:] = ['demo', 'media', '--plain']; main()"
 FIGURES = Figures(
@@ -82,6 +86,17 @@ def test_an_interrupt_ends_it_and_leaves_nothing() -> None:
 
 
 @pytest.mark.slow
+def test_a_worker_that_cannot_start_fails_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = children()
+    monkeypatch.setattr(show, "CALM", HostSettings(router="nowhere:open_router"))
+    assert show.run(plain=True, viewers=1) == 1
+    assert "failed: a media worker starts: media worker 0 cannot start" in capsys.readouterr().out
+    assert children() == before
+
+
+@pytest.mark.slow
 async def test_a_process_that_ends_too_early_is_told() -> None:
     with trio.fail_after(30):
         async with open_peers([1], Ledger()) as (_, viewers):
@@ -138,6 +153,43 @@ def test_latency_is_known_whoever_reports_first() -> None:
     assert (ledger.packets, ledger.lost, ledger.least) == (3, 1, 1)
     ledger.begin()
     assert (ledger.packets, ledger.lost, ledger.least) == (0, 0, 0)
+
+
+class Counting:
+    """A host whose worker forwards, whenever it is looked at."""
+
+    def __init__(self, ledger: Ledger, *, packets: int, lost: int) -> None:
+        self._ledger, self._packets, self._lost = ledger, packets, lost
+        self._looks = 0
+
+    async def request(self, request: p.MediaRequest) -> p.MediaAnswer:
+        assert request == p.GetStatistics()
+        self._looks += 1
+        packets, lost = self._packets * self._looks, self._lost * self._looks
+        said = report(packets=packets, expected=packets + lost, heard=[])
+        self._ledger.take("viewers", {**said, "least": packets})
+        return p.Statistics(values={"worker_cpu_fraction": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("packets", "lost", "why"),
+    [(99, 1, None), (98, 2, "4 packets are lost"), (0, 0, "a viewer gets nothing any more")],
+)
+async def test_media_must_flow_and_may_lose_one_in_a_hundred(
+    packets: int, lost: int, why: str | None, autojump_clock: MockClock
+) -> None:
+    ledger = Ledger()
+    host = cast(WorkersHost, Counting(ledger, packets=packets, lost=lost))
+    out = console(terminal=False)
+    sender, events = trio.open_memory_channel[p.Batch](1)
+    stage = Stage(Board(out, plain=True), host, events, [Peers("publisher", 0, ledger)], ledger)
+    with sender, events:
+        if why is None:
+            await stage.flow(2.0)
+        else:
+            with pytest.raises(UnmetError, match=why):
+                await stage.flow(2.0)
+    assert f"packets/s {packets}" in written(out)
 
 
 def test_only_recent_sound_is_remembered() -> None:
