@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import av
@@ -24,14 +24,17 @@ class OneThread:
         Raises:
             MediaError: PyAV or the file system says no.
         """
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise MediaError(f"the file cannot be used: {type(error).__name__}") from error
+        return await self._result(self._pool.submit(work))
 
     async def finish(self, work: Callable[[], None]) -> None:
         """Run it as the last, and let the thread go; it runs even when nobody waits for it."""
-        done = asyncio.ensure_future(self.call(work))
-        await asyncio.sleep(0)  # It is in the pool's queue now, and the pool may be told to end.
+        last = self._pool.submit(work)
         self._pool.shutdown(wait=False)
-        await asyncio.shield(done)
+        await self._result(last)
+
+    async def _result(self, asked: "Future[T]") -> T:
+        try:
+            # Without the shield a cancelled wait would take back what has not begun.
+            return await asyncio.shield(asyncio.wrap_future(asked))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise MediaError(f"the file cannot be used: {type(error).__name__}") from error

@@ -38,6 +38,7 @@ class Played:
     source: Source
     queues: Mapping[Kind, FrameQueue]
     tracks: tuple[SentTrack, ...]
+    plays: "asyncio.Task[None] | None" = None
 
     def put(self, frame: Frame) -> None:
         """To its track; a frame of a kind that was not announced goes nowhere."""

@@ -21,6 +21,7 @@ from engine.media.frame_peer.parts import FramePeerConfig, Played, Recorded, sec
 from engine.media.frame_peer.queues import FrameQueue
 from engine.media.frame_peer.sinks import Sink
 from engine.media.frame_peer.sources import Source
+from engine.media.frame_peer.tasks import Tasks
 from engine.media.protocol import (
     Candidate,
     CloseReason,
@@ -48,7 +49,7 @@ class FramePeer:
         self._connection.on("track", self._track_came)
         self._played: list[Played] = []
         self._recorded: list[Recorded] = []
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks(self._task_failed)
         self._describing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -163,11 +164,11 @@ class FramePeer:
     async def _describe_ourselves(self, kind: str) -> None:
         make = self._connection.createOffer if kind == "offer" else self._connection.createAnswer
         await self._connection.setLocalDescription(await make())
-        self._watch_connection()
+        self._tasks.watch(tasks_of(self._connection))
 
     async def _take(self, sdp: str, kind: str, candidates: tuple[Candidate, ...]) -> None:
         await self._connection.setRemoteDescription(description(sdp, kind, candidates))
-        self._watch_connection()
+        self._tasks.watch(tasks_of(self._connection))
 
     def _local_sdp(self) -> str:
         return str(self._connection.localDescription.sdp)
@@ -180,7 +181,7 @@ class FramePeer:
             self._connected = True
             self._emit(PeerConnected(peer_id=self._config.peer_id, milliseconds=self._milliseconds()))
             for one in self._played:
-                self._spawn("source", self._play(one))
+                one.plays = self._tasks.spawn("source", self._play(one))
         elif state in ("failed", "closed"):
             failed = CloseReason.LOST if self._connected else CloseReason.FAILED
             self._end(failed if state == "failed" else CloseReason.REMOTE)
@@ -195,9 +196,9 @@ class FramePeer:
     def _track_came(self, track: MediaStreamTrack) -> None:
         for one in self._recorded:
             if track.kind in one.sink.kinds:
-                self._spawn("receive", self._receive(track, one.queue))
+                self._tasks.spawn("receive", self._receive(track, one.queue))
                 if one.writes is None:
-                    one.writes = self._spawn("sink", self._write(one))
+                    one.writes = self._tasks.spawn("sink", self._write(one))
 
     def _track_ended(self, track: SentTrack) -> None:
         if self._closing is None and not track.complete:
@@ -235,30 +236,9 @@ class FramePeer:
         while (frame := await recorded.queue.get()) is not None:
             await recorded.sink.take(frame)
 
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._watch(task)
-        return task
-
-    def _watch(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._task_ended)
-
-    def _named(self, name: str) -> "set[asyncio.Task[Any]]":
-        return {task for task in self._tasks if task.get_name() == name}
-
-    def _watch_connection(self) -> None:
-        for task in tasks_of(self._connection):
-            if task not in self._tasks and task is not asyncio.current_task():
-                task.set_name("connect")
-                self._watch(task)
-
-    def _task_ended(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._fault(task.get_name(), error)
-            self._end(CloseReason.SOURCE_ENDED if task.get_name() == "source" else CloseReason.FAILED)
+    def _task_failed(self, name: str, error: BaseException) -> None:
+        self._fault(name, error)
+        self._end(CloseReason.SOURCE_ENDED if name == "source" else CloseReason.FAILED)
 
     def _fault(self, where: str, error: BaseException) -> None:
         self._faults += 1
@@ -279,12 +259,12 @@ class FramePeer:
     async def _close(self, reason: CloseReason) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        for task in self._named("source"):
+        for task in self._tasks.named("source"):
             task.cancel()
         # aiortc first: its decoders give their last frames, and then the sinks can finish.
         await self._within("connection", self._close_connection())
         await self._within("rest", self._close_rest())
-        await self._cancel_rest()
+        self._abandoned += await self._tasks.cancel_all(self._config.close_seconds)
         self._emit(PeerClosed(peer_id=self._config.peer_id, reason=reason))
 
     async def _close_connection(self) -> None:
@@ -292,29 +272,27 @@ class FramePeer:
             await asyncio.wait({self._describing})
         await self._connection.close()
 
-    async def _cancel_rest(self) -> None:
-        left = {*self._tasks}
-        for task in left:
-            task.cancel()
-        if left:
-            _, late = await asyncio.wait(left, timeout=self._config.close_seconds)
-            self._abandoned += len(late)
-
     async def _close_rest(self) -> None:
-        if receives := self._named("receive"):
+        if receives := self._tasks.named("receive"):
             # A decoder that never began does not end its track either.
             _, late = await asyncio.wait(receives, timeout=TAIL_SECONDS if self._connected else 0)
             for task in late:
                 task.cancel()
-        if plays := self._named("source"):
-            await asyncio.wait(plays)
-        for played in self._played:
-            await self._told("source", played.source.close())
-        for recorded in self._recorded:
-            recorded.queue.end()
-            if recorded.writes is not None:
-                await asyncio.wait({recorded.writes})
-            await self._told("sink", recorded.sink.close())
+        # Side by side: one that is stuck must not keep the others from finishing.
+        await asyncio.gather(
+            *map(self._close_played, self._played), *map(self._close_recorded, self._recorded)
+        )
+
+    async def _close_played(self, played: Played) -> None:
+        if played.plays is not None:
+            await asyncio.wait({played.plays})
+        await self._told("source", played.source.close())
+
+    async def _close_recorded(self, recorded: Recorded) -> None:
+        recorded.queue.end()
+        if recorded.writes is not None:
+            await asyncio.wait({recorded.writes})
+        await self._told("sink", recorded.sink.close())
 
     async def _told(self, where: str, work: Coroutine[Any, Any, None]) -> None:
         try:

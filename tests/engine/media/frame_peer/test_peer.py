@@ -436,3 +436,27 @@ def test_what_a_source_or_the_connection_raises_at_the_end_does_not_stop_the_end
         ]
 
     run(main)
+
+
+def test_a_sink_that_is_stuck_does_not_keep_another_from_finishing(tmp_path: Path) -> None:
+    path = tmp_path / "sound.webm"
+
+    async def take(frame: Frame) -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        async with trial() as the:
+            player = await play(the, small())
+            told = Told("recorder", close_seconds=0.5)
+            told.peer.add_sink(CallableSink(take, (PICTURE,)))
+            told.peer.add_sink(FileSink(path, (SOUND,)))
+            await _join(the, told, publishes=False)
+            await until(
+                lambda: told.figure("audio_received_frames") > 5 < told.figure("video_received_frames")
+            )
+            await told.peer.close()
+            assert told.figure("abandoned_count") == 1
+            await player.peer.close()
+
+    run(main)
+    assert decoded(path)[1] > 0
