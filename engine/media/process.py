@@ -28,6 +28,8 @@ class WorkerProcess:
                 [sys.executable, "-P", "-m", "engine.media.worker", str(descriptor), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[descriptor],
+                # A group of its own: Ctrl-C at a terminal is for the parent, which then ends its workers.
+                process_group=0,
                 env={
                     **os.environ,
                     "PYTHONPATH": os.pathsep.join(each or str(Path.cwd()) for each in sys.path),
