@@ -25,7 +25,7 @@ from tests.engine.codec.shapes import (
     json_values,
 )
 
-EXAMPLES = int(os.environ.get("SWITCHHOOK_FUZZ_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("SWITCHHOOK_FUZZ_EXAMPLES", "1000"))
 fuzz = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 WIRE = WireCodec()

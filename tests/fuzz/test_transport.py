@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.engine.transport.support import UPGRADE, Wire, close_frame, raw_frame, running, text_frame
 
-EXAMPLES = int(os.environ.get("SWITCHHOOK_FUZZ_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("SWITCHHOOK_FUZZ_EXAMPLES", "1000"))
 
 REQUESTS = [
     b"GET /a%20b?c=d&e HTTP/1.1\r\nHost: a\r\nCookie: b=c\r\n\r\n",
