@@ -7,10 +7,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.app.api import Api, Endpoint, ErrorCode, Host, MessageType, Service, SocketRoute
+    from engine.app.api import (
+        Api,
+        Backstage,
+        Bearer,
+        Crew,
+        Endpoint,
+        ErrorCode,
+        Host,
+        MessageType,
+        Page,
+        Service,
+        SocketRoute,
+    )
     from engine.app.configuration import Configuration, load_configuration
     from engine.app.engine import Call, Engine, VersionedEvent, open_engine
     from engine.app.push import PushNotice, PushPort
+    from engine.app.routes import Found, Routes
     from engine.app.users import MemoryUsers, SqliteUsers, User, UserDirectory
     from engine.effects import Ask, Push, Reply, Request, Send, Tell
     from engine.errors import (
@@ -59,6 +72,8 @@ __all__ = [
     "Api",
     "Ask",
     "Asked",
+    "Backstage",
+    "Bearer",
     "Call",
     "CallCrashedError",
     "CallEndedError",
@@ -67,6 +82,7 @@ __all__ = [
     "Configuration",
     "ConfigurationError",
     "Crash",
+    "Crew",
     "Defer",
     "Effect",
     "EndOnCrash",
@@ -77,6 +93,7 @@ __all__ = [
     "ErrorCode",
     "Event",
     "Family",
+    "Found",
     "Host",
     "Ignore",
     "JournalError",
@@ -87,6 +104,7 @@ __all__ = [
     "OnRestart",
     "Outcome",
     "OverloadedError",
+    "Page",
     "Performer",
     "Push",
     "PushNotice",
@@ -97,6 +115,7 @@ __all__ = [
     "RemoteProtocolError",
     "Reply",
     "Request",
+    "Routes",
     "Row",
     "Said",
     "Send",
@@ -131,10 +150,12 @@ __all__ = [
 ]
 
 _NAMES = {
-    "engine.app.api": "Api Endpoint ErrorCode Host MessageType Service SocketRoute",
+    "engine.app.api": "Api Backstage Bearer Crew Endpoint ErrorCode Host MessageType Page Service "
+    "SocketRoute",
     "engine.app.configuration": "Configuration load_configuration",
     "engine.app.engine": "Call Engine VersionedEvent open_engine",
     "engine.app.push": "PushNotice PushPort",
+    "engine.app.routes": "Found Routes",
     "engine.app.users": "MemoryUsers SqliteUsers User UserDirectory",
     "engine.effects": "Ask Push Reply Request Send Tell",
     "engine.errors": "CallCrashedError CallEndedError CommandRefusedError ConfigurationError EngineError "

@@ -9,26 +9,47 @@ import trio
 
 from engine.app.push import Pushes
 from engine.app.users import UserDirectory
+from engine.codec.records import Upcaster
 from engine.codec.wire import WireCodec
+from engine.errors import LocalProtocolError
 from engine.machine.family import Kind
+from engine.media.protocol import MediaHost
+from engine.runtime.performers import Performer
 from engine.runtime.runtime import Runtime
 from engine.transport.application import Request, Response, SocketApp
 from engine.transport.sockets import Socket
+from engine.vocabulary import Address, Command
 
 
 @attrs.frozen(kw_only=True)
+class Bearer:
+    """Requests carry a token: `Authorization: Bearer TOKEN`. The service checks it."""
+
+    token_path: str = ""
+    """Where a client gets one for its id and secret (OAuth2 client credentials); empty: it has one."""
+    scopes: Mapping[str, str] = attrs.field(factory=dict)
+    """Each with what it is for."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
 class Endpoint:
     """An HTTP endpoint, as routing, validation, OpenAPI and the docs page read it."""
 
     method: str
     path: str
-    """With `{name}` for a path parameter."""
+    """With `{name}` for a path parameter. Words win over parameters: `/rooms/open` over `/rooms/{id}`."""
     summary: str
     source: str = ""
     """Section of the source document."""
+    query: type | None = None
+    """Attrs class of the query, for `WireCodec.decode_pairs`."""
     body: type | None = None
-    results: Mapping[int, type | None] = attrs.field(factory=dict)
-    """What each documented status carries."""
+    body_type: str = "application/json"
+    """Or `application/x-www-form-urlencoded`, for `WireCodec.decode_pairs` too."""
+    results: Mapping[int, Any] = attrs.field(factory=dict)
+    """What each documented status carries: an attrs class, `str`, `tuple[X, ...]`; None for no JSON."""
+    public: bool = False
+    """Whether it is used without the token that the API's other endpoints want."""
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +74,17 @@ class SocketRoute:
     path: str
     summary: str
     messages: tuple[MessageType, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """A file for browsers: served by GET, with nothing inline and nothing from elsewhere allowed."""
+
+    package: str
+    """The Python package that it is in, such as `machines.conference`."""
+    file: str
+    """Its path below the package."""
+    content_type: str = "text/html; charset=utf-8"
 
 
 @attrs.frozen(kw_only=True)
@@ -81,6 +113,58 @@ class Host:
     """Tasks of the service; cancelled when the engine is left."""
     clock: Callable[[], float]
     """UTC seconds."""
+    media: MediaHost
+    """Opened when it is first asked for something."""
+    crew: Any
+    """What the API's `crew` yielded: the object that its performers share with the service; else None."""
+    stopping: trio.Event
+    """Set when the server begins to stop: answer long polls at once. Sockets are closed with 1001 for you."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class Backstage:
+    """What the performers of an API are given to work with."""
+
+    media: MediaHost
+    """Opened when it is first asked for something."""
+    settings: Any
+    """The API's own section of the configuration."""
+    nursery: trio.Nursery
+    """Tasks of the performers; cancelled when the engine is left, after every call's scope."""
+    clock: Callable[[], float]
+    """UTC seconds."""
+    _runtime: Runtime | None = attrs.field(default=None, init=False, repr=False)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime, which is there before the first performer is asked.
+
+        Raises:
+            LocalProtocolError: the crew is still being opened.
+        """
+        if self._runtime is None:
+            raise LocalProtocolError("the runtime is opened after the crews of all APIs")
+        return self._runtime
+
+    def tell(self, to: Address, command: Command) -> None:
+        """Command a machine outside of any `Ask`, and do not ask what becomes of it.
+
+        Raises:
+            LocalProtocolError: the crew is still being opened.
+        """
+        self.runtime.tell(to, command)
+
+    def enter(self, runtime: Runtime) -> None:
+        """The runtime is made."""
+        self._runtime = runtime
+
+
+class Crew(Protocol):
+    """The performers of an API, and whatever they share with its service."""
+
+    @property
+    def performers(self) -> Mapping[str, Performer]:
+        """By port, such as `conference.media`; no two APIs have the same."""
 
 
 Respond: TypeAlias = Callable[[Request], "Response | None"]
@@ -123,8 +207,14 @@ class Api:
     kinds: tuple[Kind, ...]
     words: tuple[type, ...]
     """Every class that may be journaled."""
+    upcasters: Mapping[tuple[str, int], Upcaster] = attrs.field(factory=dict)
+    """What makes records of older schemas readable: by tag and old schema number (`RecordCodec`)."""
     sockets: tuple[SocketRoute, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
+    pages: Mapping[str, Page] = attrs.field(factory=dict)
+    """By path."""
+    security: Bearer | None = None
+    """What its endpoints want, save public ones; None when they say so themselves, or want nothing."""
     errors: tuple[ErrorCode, ...] = ()
     settings: type
     """Attrs class of the API's section of the configuration; made without arguments for the defaults."""
@@ -132,6 +222,10 @@ class Api:
     """The part of the API's settings that says where its pushes go; it may be empty."""
     development: Callable[[Any], Development] | None = None
     """What `--dev` makes up, from the API's settings."""
+    crew: Callable[[Backstage], AbstractAsyncContextManager[Crew]] | None = None
+    """Opens the API's performers, before the runtime: what was asked before a crash is asked again then."""
+    media: bool = False
+    """Whether `switchhook serve` opens the media host at its start."""
     open: Callable[[Host], AbstractAsyncContextManager[Service]]
     demo: Callable[..., int] | None = None
     """Run by `switchhook demo`; returns the exit status."""

@@ -65,11 +65,12 @@ def serve(
 def demo(
     name: Annotated[str, typer.Argument(help="An API, or media; all APIs when missing")] = "",
     plain: Annotated[bool, typer.Option("--plain", help="One line an event instead of a live table")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the files that it makes, and say where")] = False,
 ) -> None:
     """Place real calls over real sockets into a real database, crash the server in between, and check."""
     from engine.app.commands.demo import run
 
-    _exit(run(name, plain=plain))
+    _exit(run(name, plain=plain, keep=keep))
 
 
 @app.command(

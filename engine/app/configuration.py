@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
 from engine.app.api import Api
 from engine.app.discovery import installed_apis
 from engine.errors import ConfigurationError
+from engine.media.settings import MediaSettings
 from engine.transport.limits import Limits
 
 
@@ -23,6 +24,8 @@ class Configuration:
 
     server: Limits = attrs.field(factory=Limits)
     """Section `[server]`."""
+    media: MediaSettings = attrs.field(factory=MediaSettings)
+    """Section `[media]`."""
     settings: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     """One section for each API, by name; keys of media engines are in there."""
 
@@ -67,7 +70,7 @@ def read_configuration(values: Mapping[str, Any], apis: Sequence[Api] | None = N
     Raises:
         ConfigurationFaultsError: with every fault.
     """
-    sections: dict[str, type] = {"server": Limits}
+    sections: dict[str, type] = {"server": Limits, "media": MediaSettings}
     sections |= {api.name: api.settings for api in (installed_apis() if apis is None else apis)}
     faults: list[ConfigurationError] = []
     read: dict[str, Any] = {}
@@ -78,7 +81,8 @@ def read_configuration(values: Mapping[str, Any], apis: Sequence[Api] | None = N
             read[name] = _read(sections[name], value, name, faults)
     if faults:
         raise ConfigurationFaultsError(faults)
-    return Configuration(server=read.pop("server", Limits()), settings=read)
+    server, media = read.pop("server", Limits()), read.pop("media", MediaSettings())
+    return Configuration(server=server, media=media, settings=read)
 
 
 def faults_of(error: ConfigurationError) -> tuple[ConfigurationError, ...]:
@@ -96,6 +100,8 @@ def _read(hint: Any, value: Any, key: str, faults: list[ConfigurationError]) -> 
     if origin in (typing.Union, types.UnionType):
         # Only `X | None` is written in a section; TOML has no null, so that what stands there is an X.
         return _read(next(one for one in inner if one is not type(None)), value, key, faults)
+    if origin is Literal:
+        return _read_choice(inner, value, key, faults)
     if attrs.has(hint):
         return _read_section(hint, value, key, faults)
     if origin is not None and issubclass(origin, Mapping):
@@ -103,14 +109,18 @@ def _read(hint: Any, value: Any, key: str, faults: list[ConfigurationError]) -> 
     if origin is not None:
         return _read_list(inner[0], value, key, faults)
     if issubclass(hint, Enum):
-        if value in [member.value for member in hint]:
-            return hint(value)
-        faults.append(ConfigurationError(key, f"must be one of {_list(m.value for m in hint)}"))
-        return None
+        choices = [member.value for member in hint]
+        return hint(value) if _read_choice(choices, value, key, faults) in choices else None
     if _fits(hint, value):
         return float(value) if hint is float else value
     faults.append(ConfigurationError(key, f"must be {_NAMES[hint]}"))
     return None
+
+
+def _read_choice(choices: Sequence[Any], value: Any, key: str, faults: list[ConfigurationError]) -> Any:
+    if value not in choices:
+        faults.append(ConfigurationError(key, f"must be one of {_list(choices)}"))
+    return value
 
 
 def _read_mapping(hint: Any, value: Any, key: str, faults: list[ConfigurationError]) -> dict[str, Any]:

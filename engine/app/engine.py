@@ -10,7 +10,9 @@ import trio
 
 from engine.app.api import Api, Host, Service
 from engine.app.configuration import Configuration, default_configuration
+from engine.app.crews import Crews, open_crews
 from engine.app.discovery import installed_apis
+from engine.app.origins import Origins
 from engine.app.push import NoPush, Pushes, PushPort
 from engine.app.serving import EngineApplication
 from engine.app.users import MemoryUsers, SqliteUsers, UserDirectory
@@ -23,6 +25,8 @@ from engine.journal.opening import open_journal, path_of
 from engine.journal.port import Journal
 from engine.machine.family import Family
 from engine.machine.step import Outcome, Snapshot
+from engine.media.ondemand import OnDemandHost, open_on_demand
+from engine.media.protocol import MediaHost
 from engine.nurseries import open_block_nursery
 from engine.runtime.entry import Entry
 from engine.runtime.performers import Performer
@@ -118,13 +122,18 @@ class Engine:
         users: UserDirectory,
         world: World,
         pushes: Mapping[str, Pushes],
+        media: MediaHost,
+        crews: Crews,
     ) -> None:
         self.runtime = runtime
         self.configuration = configuration
         self.apis = tuple(apis)
         self.users = users
+        self.media = media
+        """Opened when it is first asked for something, unless one was given."""
         self._world = world
         self._pushes = pushes
+        self._crews = crews
         self._serving = False
 
     async def start(self, entry: Entry, command: Command, *, command_id: str = "") -> Call:
@@ -150,6 +159,15 @@ class Engine:
             raise LocalProtocolError(f"there is no machine {kind}; there are {', '.join(kinds)}")
         return Call(Address(kind, key), self.runtime)
 
+    async def warm_up_media(self) -> None:
+        """Open the media host now, so that the first peer need not wait for it.
+
+        Raises:
+            MediaError: it cannot be opened.
+        """
+        if isinstance(self.media, OnDemandHost):
+            await self.media.warm_up()
+
     async def serve(
         self,
         listen: str | Sequence[str],
@@ -172,6 +190,7 @@ class Engine:
         if self._serving:
             raise LocalProtocolError("the engine is served already; name all addresses in one call")
         self._serving = True
+        stop = trio.Event() if stop is None else stop
         try:
             await self._serve(listen, ssl_context, limits, stop, task_status)
         finally:
@@ -182,26 +201,28 @@ class Engine:
         listen: str | Sequence[str],
         ssl_context: ssl.SSLContext | None,
         limits: Limits | None,
-        stop: trio.Event | None,
+        stop: trio.Event,
         task_status: trio.TaskStatus[tuple[str, ...]],
     ) -> None:
         async with AsyncExitStack() as stack:
             nursery = await stack.enter_async_context(open_block_nursery())
             services: dict[str, Service] = {}
             for api in self.apis:
-                services[api.name] = await stack.enter_async_context(api.open(self._host(api, nursery)))
-            application = EngineApplication(self.runtime, self.apis, services, self._pushes)
+                services[api.name] = await stack.enter_async_context(api.open(self._host(api, nursery, stop)))
+            limits = limits or self.configuration.server
+            origins = Origins(limits.allowed_origins)
+            application = EngineApplication(self.runtime, self.apis, services, self._pushes, origins)
             await serve(
                 application,
                 listen,
                 ssl_context=ssl_context,
-                limits=limits or self.configuration.server,
+                limits=limits,
                 stop=stop,
                 task_status=task_status,
             )
             nursery.cancel_scope.cancel()
 
-    def _host(self, api: Api, nursery: trio.Nursery) -> Host:
+    def _host(self, api: Api, nursery: trio.Nursery, stopping: trio.Event) -> Host:
         return Host(
             runtime=self.runtime,
             users=self.users,
@@ -210,6 +231,9 @@ class Engine:
             pushes=self._pushes[api.name],
             nursery=nursery,
             clock=self._world.clock,
+            media=self.media,
+            crew=self._crews.by_api.get(api.name),
+            stopping=stopping,
         )
 
 
@@ -229,7 +253,9 @@ def family_of(apis: Sequence[Api]) -> Family:
 
 def codec_of(apis: Sequence[Api], family: Family) -> RecordCodec:
     """The journal's codec for the words of all `apis`."""
-    return RecordCodec((word for api in apis for word in api.words), states=family.states())
+    words = (word for api in apis for word in api.words)
+    upcasters = {old: upcaster for api in apis for old, upcaster in api.upcasters.items()}
+    return RecordCodec(words, upcasters, states=family.states())
 
 
 @asynccontextmanager
@@ -241,6 +267,7 @@ async def open_engine(
     users: UserDirectory | None = None,
     push: PushPort | None = None,
     performers: Mapping[str, Performer] | None = None,
+    media: MediaHost | None = None,
     world: World | None = None,
 ) -> AsyncIterator[Engine]:
     """Run calls on `journal` until the block is left; what they own ends with it.
@@ -248,9 +275,10 @@ async def open_engine(
     What the block raises leaves it as it is; a bug in a task of the engine ends it and leaves as a group.
 
     `journal` is a URL (`sqlite:///calls.db`, `memory:`) or an open journal. Everything that touches the
-    world can be passed in: the clock, ids and randomness (`world`), the users, what performs effects, and
-    `push`, by which users without a socket are reached. Without it the webhook of the configuration does it,
-    and without that nobody is.
+    world can be passed in: the clock, ids and randomness (`world`), the users, what performs effects (in
+    place of the API's own performer of the port), the media host, and `push`, by which users without a socket
+    are reached. Without it the webhook of the configuration does it, and without that nobody is. Without a
+    media host the one of the configuration is opened when it is first needed, and closed with the engine.
 
     Raises:
         ConfigurationError: the URL is wrong.
@@ -270,13 +298,23 @@ async def open_engine(
             api.name: Pushes(await stack.enter_async_context(_push_of(push, api, configuration, world)))
             for api in apis
         }
+        if media is None:
+            media = await stack.enter_async_context(open_on_demand(configuration.media.open_host))
         # There before the runtime: what was asked before a crash is asked again when it opens.
         pushing = {f"{name}.push": one.perform for name, one in pushes.items()}
-        asked = {**pushing, **(performers or {})}
+        crews = await stack.enter_async_context(open_crews(apis, configuration, media, world))
+        asked = {**pushing, **crews.performers, **(performers or {})}
         runtime = await stack.enter_async_context(
-            open_runtime(opened, codec_of(apis, family), family, world=world, performers=asked)
+            open_runtime(
+                opened,
+                codec_of(apis, family),
+                family,
+                world=world,
+                performers=asked,
+                made=crews.enter,
+            )
         )
-        yield Engine(runtime, configuration, apis, users or MemoryUsers(), world, pushes)
+        yield Engine(runtime, configuration, apis, users or MemoryUsers(), world, pushes, media, crews)
 
 
 @asynccontextmanager

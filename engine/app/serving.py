@@ -8,7 +8,10 @@ import trio
 from engine.app.api import Api, Service
 from engine.app.metrics import exposition
 from engine.app.openapi import openapi_document
+from engine.app.origins import Origins
+from engine.app.pages import Pages
 from engine.app.push import Pushes
+from engine.app.routes import Routes
 from engine.runtime.runtime import Runtime
 from engine.transport.application import Request, Response, SocketApp
 from engine.transport.sockets import Socket
@@ -16,6 +19,7 @@ from engine.transport.sockets import Socket
 READY_SECONDS = 2.0
 """A disk that takes longer to take a write is not ready for calls."""
 
+_OWN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -28,58 +32,73 @@ class EngineApplication:
         apis: Sequence[Api],
         services: Mapping[str, Service],
         pushes: Mapping[str, Pushes],
+        origins: Origins,
     ) -> None:
         self._runtime = runtime
-        self._apis = apis
         self._services = services
+        self._routes = Routes(endpoint for api in apis for endpoint in api.endpoints)
+        self._owners = {endpoint: services[api.name] for api in apis for endpoint in api.endpoints}
         self._pushes = pushes
+        self._origins = origins
         self._sockets = {route.path: services[api.name] for api in apis for route in api.sockets}
-        self._documents = {"/openapi.json": msgspec.json.encode(openapi_document(apis))}
+        endpoints = {endpoint.path for endpoint in self._owners}
+        self._pages = Pages(apis, _OWN | self._sockets.keys() | endpoints)
+        self._document = msgspec.json.encode(openapi_document(apis))
 
     def open_socket(self, socket: Socket) -> SocketApp | Response:
         """Hand a WebSocket to the service of its path."""
         service = self._sockets.get(socket.path)
         if service is None:
             return _problem(404, "not_found", f"no WebSocket at this path; there is {self._paths()}")
+        if not self._origins.admits(socket.headers):
+            return _problem(403, "origin_not_allowed", "the server does not allow pages of this origin")
         return service.open_socket(socket)
 
     def respond_nowait(self, request: Request) -> Response | None:
         """Answer what needs no waiting."""
+        response = self._respond_nowait(request)
+        return self._origins.marked(request, response) if response is not None else None
+
+    def _respond_nowait(self, request: Request) -> Response | None:
         own = self._own(request)
         if own is not None:
             return own
         if request.path == "/readyz":
             return None
-        service, methods = self._service(request.path)
-        if service is None:
-            if request.path in self._sockets:
-                return _problem(426, "upgrade_required", "this path is a WebSocket")
-            return _problem(404, "not_found", "no such path; GET /openapi.json lists them")
-        if request.method not in methods:
-            return _not_allowed(methods)
-        return service.respond_nowait(request)
+        found = self._routes.find(request)
+        if found is not None:
+            return self._owners[found.endpoint].respond_nowait(request)
+        methods = self._routes.methods(request)
+        if methods:
+            return self._origins.preflight(request, methods) or _not_allowed(methods)
+        if request.path in self._sockets:
+            return _problem(426, "upgrade_required", "this path is a WebSocket")
+        return _problem(404, "not_found", "no such path; GET /openapi.json lists them")
 
     async def respond(self, request: Request) -> Response:
         """Answer what has to wait: readiness, and the services' own."""
+        return self._origins.marked(request, await self._respond(request))
+
+    async def _respond(self, request: Request) -> Response:
         if request.path == "/readyz":
             return await self._ready()
-        service, _ = self._service(request.path)
-        assert service is not None, "respond_nowait has answered what belongs to nobody"
-        return await service.respond(request)
+        found = self._routes.find(request)
+        assert found is not None, "respond_nowait has answered what belongs to nobody"
+        return await self._owners[found.endpoint].respond(request)
 
     def _own(self, request: Request) -> Response | None:
-        if request.path not in ("/healthz", "/readyz", "/metrics", *self._documents):
+        if request.path not in _OWN and request.path not in self._pages:
             return None
         if request.method not in _READING:
-            return _not_allowed(_READING)
+            return self._origins.preflight(request, _READING) or _not_allowed(_READING)
         if request.path == "/healthz":
             return Response(200, b'{"status":"up"}')
         if request.path == "/metrics":
             text = exposition(self._runtime, self._services, self._pushes)
             return Response(200, text, content_type="text/plain; version=0.0.4; charset=utf-8")
-        if request.path in self._documents:
-            return Response(200, self._documents[request.path])
-        return None
+        if request.path == "/openapi.json":
+            return Response(200, self._document)
+        return self._pages.respond(request) if request.path in self._pages else None
 
     async def _ready(self) -> Response:
         writable = False
@@ -89,25 +108,8 @@ class EngineApplication:
         body = {"ready": ready, "journal_writable": writable, "recovered": self._runtime.recovered}
         return Response(200 if ready else 503, msgspec.json.encode(body))
 
-    def _service(self, path: str) -> tuple[Service | None, frozenset[str]]:
-        """Whose path it is, and the methods that it has."""
-        for api in self._apis:
-            methods = {endpoint.method for endpoint in api.endpoints if _matches(endpoint.path, path)}
-            if methods:
-                return self._services[api.name], frozenset(
-                    methods | ({"HEAD"} if "GET" in methods else set())
-                )
-        return None, frozenset()
-
     def _paths(self) -> str:
         return ", ".join(sorted(self._sockets))
-
-
-def _matches(pattern: str, path: str) -> bool:
-    parts, asked = pattern.split("/"), path.split("/")
-    return len(parts) == len(asked) and all(
-        part == word or (part.startswith("{") and word) for part, word in zip(parts, asked, strict=True)
-    )
 
 
 def _not_allowed(methods: frozenset[str]) -> Response:

@@ -44,7 +44,8 @@ class Dialect:
     closed: bool
     """A key that no field has is a fault, else it is ignored."""
     bounded: bool
-    """NaN, the infinities and integers of more than 64 bits have no form, else the format sees to them."""
+    """What comes is not trusted: NaN, the infinities and integers of more than 64 bits have no form, and
+    bounds hold; else the format sees to the numbers."""
     exact: bool
     """Only the declared class itself may stand in a field, else a subclass is written as what it is."""
 

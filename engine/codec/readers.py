@@ -2,7 +2,8 @@
 
 cattrs writes the code of each class; what may stand in a field is decided here. Types that have a form:
 str, int, float, bool, None, Any, Literal, enums, attrs classes, `tuple`, `frozenset`, `Mapping`/`dict`,
-unions whose members are told apart by their JSON kind, and NewType, Annotated or Final of these.
+unions whose members are told apart by their JSON kind, and NewType, Annotated or Final of these. Bounds in
+an Annotated hold in the wire form; see `bounds`.
 """
 
 import math
@@ -16,6 +17,7 @@ from cattrs import BaseValidationError, Converter, IterableValidationError
 from cattrs.errors import CattrsError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, override
 
+from engine.codec.bounds import Bound, bounds_of
 from engine.codec.dialect import (
     INT_MAX,
     INT_MIN,
@@ -71,7 +73,11 @@ class Readers:
         Raises:
             CodecError: a type in it has no form outside.
         """
-        kind = bare(kind)
+        bounds = bounds_of(kind) if self._dialect.bounded else ()
+        read = self._unbounded(bare(kind))
+        return _within(bounds, read) if bounds else read
+
+    def _unbounded(self, kind: Any) -> Reader:
         if kind not in self._readers:
             # A class may hold itself: while it is made, those inside find it at the time of reading.
             self._readers[kind] = lambda value, _: self._readers[kind](value, None)
@@ -232,6 +238,18 @@ def freeze(value: Any, _: Any = None) -> Any:
     if kind is dict:
         return {key: freeze(item) for key, item in value.items()}
     return value if kind is float else _read_int(value, None)
+
+
+def _within(bounds: tuple[Bound, ...], read: Reader) -> Reader:
+    """The kind first: a bound is only asked about values that it knows."""
+
+    def read_within(value: Any, _: Any) -> Any:
+        taken = read(value, None)
+        for bound in bounds:
+            bound.check(value)
+        return taken
+
+    return read_within
 
 
 def _exactly(kind: type) -> Reader:

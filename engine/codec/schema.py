@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import attrs
 
+from engine.codec.bounds import bounds_of
 from engine.codec.dialect import bare, camel, fields_of, is_mapping, is_union, no_form, wire_namer
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -21,8 +22,8 @@ _SCALARS: dict[Any, dict[str, Any]] = {
 }
 
 
-def schema_of(cls: type, *, rename: Callable[[str], str] = camel, ref: str = "#/$defs/") -> dict[str, Any]:
-    """The schema of `cls`; classes inside it are under `$defs` and named by `ref`.
+def schema_of(cls: Any, *, rename: Callable[[str], str] = camel, ref: str = "#/$defs/") -> dict[str, Any]:
+    """The schema of `cls`, or of another type with a form; classes inside are under `$defs`, named by `ref`.
 
     For OpenAPI, give `ref="#/components/schemas/"` and move `$defs` there.
 
@@ -30,7 +31,7 @@ def schema_of(cls: type, *, rename: Callable[[str], str] = camel, ref: str = "#/
         CodecError: a type in it has no form outside, or two classes share a name.
     """
     book = _Book(rename, ref)
-    schema = book.object_of(cls)
+    schema = book.object_of(cls) if attrs.has(cls) else book.schema(cls)
     definitions = {"$defs": book.definitions} if book.definitions else {}
     return {"$schema": DIALECT, **schema, **definitions}
 
@@ -50,23 +51,28 @@ class _Book:
         return {
             "title": cls.__name__,
             "type": "object",
-            "properties": {self._name_of(field): self._schema(field.type) for field in fields},
+            "properties": {self._name_of(field): self.schema(field.type) for field in fields},
             **({"required": required} if required else {}),
         }
 
-    def _schema(self, kind: Any) -> dict[str, Any]:
-        kind = bare(kind)
+    def schema(self, kind: Any) -> dict[str, Any]:
+        schema = self._unbounded(bare(kind))
+        for bound in bounds_of(kind):
+            schema |= bound.schema()
+        return schema
+
+    def _unbounded(self, kind: Any) -> dict[str, Any]:
         origin, inner = get_origin(kind), get_args(kind)
         if kind in _SCALARS:
             return dict(_SCALARS[kind])
         if is_union(kind):
-            return {"anyOf": [self._schema(member) for member in inner]}
+            return {"anyOf": [self.schema(member) for member in inner]}
         if origin is tuple:
             return self._tuple(inner)
         if origin is frozenset:
-            return {"type": "array", "items": self._schema(inner[0]), "uniqueItems": True}
+            return {"type": "array", "items": self.schema(inner[0]), "uniqueItems": True}
         if is_mapping(kind):
-            return {"type": "object", "additionalProperties": self._schema(inner[1])}
+            return {"type": "object", "additionalProperties": self.schema(inner[1])}
         if origin is Literal:
             return {"enum": list(inner)}
         if isinstance(kind, type) and issubclass(kind, Enum):
@@ -80,8 +86,8 @@ class _Book:
 
     def _tuple(self, inner: tuple[Any, ...]) -> dict[str, Any]:
         if len(inner) == 2 and inner[1] is Ellipsis:
-            return {"type": "array", "items": self._schema(inner[0])}
-        items = [self._schema(kind) for kind in inner]
+            return {"type": "array", "items": self.schema(inner[0])}
+        items = [self.schema(kind) for kind in inner]
         return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
 
     def _reference(self, cls: type) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """JSON from outside to attrs classes and back: strict, camelCase by rule, every fault with its path."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -9,6 +9,7 @@ from cattrs import BaseValidationError
 
 from engine.codec.dialect import Dialect, UnfitError, camel, on_wire, wire_namer
 from engine.codec.faults import faults_of
+from engine.codec.pairs import plain_of
 from engine.codec.readers import REFUSALS, Readers
 from engine.codec.schema import schema_of
 from engine.codec.text import Limits, parse
@@ -60,6 +61,16 @@ class WireCodec:
             faults = tuple(islice(self._faults(value, cls, path), self.limits.faults_max))
         # Outside of the clause above: what a validator raised may quote a secret, and would be chained.
         raise RemoteProtocolError(*faults[0], faults)
+
+    def decode_pairs(self, pairs: Iterable[tuple[str, str]], cls: type[T], path: str = "query") -> T:
+        """The same for a query or a form: texts are read as what their fields are.
+
+        A field of type `tuple[X, ...]` takes every pair of its name.
+
+        Raises:
+            RemoteProtocolError: they are not a `cls`; all faults are listed.
+        """
+        return self.decode_value(plain_of(pairs, cls, self._dialect), cls, path)
 
     def _faults(self, value: Any, cls: type, path: str) -> Iterator[tuple[str, str]]:
         """Read again, slowly, for the whole list."""

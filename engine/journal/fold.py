@@ -17,6 +17,7 @@ from engine.machine.family import (
     StreamState,
     TimerMoved,
     move_timer,
+    put,
     remember,
 )
 from engine.machine.step import CommandDeferred, Snapshot, arm, step
@@ -110,7 +111,7 @@ def fold_episode(family: Family, state: StreamState, episode: Episode) -> None:
     if episode.cause is None and not isinstance(episode.records[0].event, TimerMoved):
         raise _unfoldable(episode, "an event without its command")
     try:
-        state.members[member] = _after(family.kinds[member.kind].table, now, episode)
+        put(family, state, member, _after(family.kinds[member.kind].table, now, episode))
     except Exception as error:
         # A rule that meets the records of an older one may raise anything; it costs this stream, no other.
         raise _unfoldable(episode, f"the rules raise {type(error).__name__} on it") from error

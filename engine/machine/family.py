@@ -188,6 +188,16 @@ class Family:
         """The snapshot of a machine that nothing has happened to."""
         return initial_snapshot(self.kinds[address.kind].table, address.key)
 
+    def is_untouched(self, address: Address, now: Snapshot) -> bool:
+        """Whether only its count of entries tells the machine from one that nothing has happened to."""
+        if now.state is not self.kinds[address.kind].table.initial or now.timers or now.deferred:
+            return False
+        return bool(now.data == self.initial(address).data)
+
+    def kept(self, address: Address, now: Snapshot) -> Snapshot:
+        """`now`, or the initial snapshot where they are alike: such a machine begins anew."""
+        return self.initial(address) if self.is_untouched(address, now) else now
+
     def step(self, address: Address, now: Snapshot, command: Command) -> Step:
         """One machine's step; what it tells others is among the effects.
 
@@ -317,7 +327,7 @@ class _Turn:
             now = move_timer(now, event)
             change.timers[_index_name(to, event.name)] = event.due
             change.records.append(Record(to, now.state.name, now.entries, event))
-            change.members[to] = now
+            change.members[to] = self._family.kept(to, now)
         return Decision(Outcome.MOVED, "", to, self._changes)
 
     def settle(self, to: Address, owed: str) -> Decision:
@@ -342,7 +352,7 @@ class _Turn:
             # because the same command may come from elsewhere while the timer runs.
             gone = TimerMoved(timer, None)
             change.records.append(Record(address, now.state.name, now.entries, gone))
-            change.members[address] = now
+            change.members[address] = self._family.kept(address, now)
         self._note(stream, change, address, command, now, step)
         return step
 
@@ -355,7 +365,7 @@ class _Turn:
         if after.state in table.final and now.state not in table.final:
             change.ended.append(address)
         if step.events:
-            change.members[address] = after
+            change.members[address] = self._family.kept(address, after)
         cause: Command | None = command
         for event in step.events:
             change.records.append(Record(address, after.state.name, after.entries, event, cause))
@@ -465,13 +475,24 @@ def without_timer(now: Snapshot, name: str) -> Snapshot:
     return msgspec.structs.replace(now, timers=tuple(timer for timer in now.timers if timer.name != name))
 
 
-def apply_change(state: StreamState, change: Change) -> None:
+def apply_change(family: Family, state: StreamState, change: Change) -> None:
     """Bring a folded stream to the version after `change`, in place."""
     assert state.version == change.base, "a change is applied to the version it was decided on"
     state.version = change.version
-    state.members |= change.members
+    for address, now in change.members.items():
+        put(family, state, address, now)
     for command_id, version in change.seen:
         remember(state, command_id, version)
+
+
+def put(family: Family, state: StreamState, address: Address, now: Snapshot) -> None:
+    """Note how a machine is. One that is as at its beginning is dropped, so that places which are taken and
+    left again, such as seats, do not pile up in a stream that lives long.
+    """
+    if family.is_untouched(address, now):
+        state.members.pop(address, None)
+    else:
+        state.members[address] = now
 
 
 def remember(state: StreamState, command_id: str, version: int) -> None:

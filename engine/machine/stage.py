@@ -46,7 +46,7 @@ class Stage:
         draft.accept(decision)
         for stream, change in draft.changes.items():
             if change.records:
-                apply_change(self.streams.setdefault(stream, StreamState()), change)
+                apply_change(self.family, self.streams.setdefault(stream, StreamState()), change)
             for name, due in change.timers.items():
                 if due is not None:
                     heapq.heappush(self._timers, (due, self._count, name))

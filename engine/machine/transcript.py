@@ -18,7 +18,8 @@
 A command's line ends in the addressed machine's state after it, or in `refused REASON`, `ignored`,
 `deferred` or `duplicate`. Below it stands what was said: effects (`!`) in their order and without a gap;
 events of the machines likewise, or none at all where they do not matter. Field lists are partial; an object
-is named by its first field. `$name` stands for whatever it meets first. Kinds may be shortened to their last
+is named by its first field, a mapping by its keys. `card.name=` is a field of an object, `metadata.limit=`
+the value of a mapping's key. `$name` stands for whatever it meets first. Kinds may be shortened to their last
 word. `after TITLE` plays an earlier scene of the file first; `same` in place of a command sends the last one
 again, id and all.
 """
@@ -27,13 +28,14 @@ import re
 import shlex
 import types
 import typing
+from collections import abc
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 import attrs
 
-from engine.effects import Reply, Send
+from engine.effects import Ask, Reply, Send
 from engine.errors import EngineError
 from engine.machine.family import DUPLICATE, Decision, Family, Performance
 from engine.machine.stage import Stage
@@ -285,11 +287,18 @@ def _made(cls: type[Any], fields: Mapping[str, str]) -> Any:
         if name not in hints or name == "stamp":
             raise TranscriptError(f"{cls.__name__} has no field {name}")
         inner = {key.partition(".")[2]: word for key, word in fields.items() if key.startswith(f"{name}.")}
-        values[name] = _made(_plain(hints[name]), inner) if inner else _value(hints[name], fields[name])
+        values[name] = _parts(_plain(hints[name]), inner) if inner else _value(hints[name], fields[name])
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:
         raise TranscriptError(f"{cls.__name__} cannot be made: {error}") from None
+
+
+def _parts(hint: Any, words: Mapping[str, str]) -> Any:
+    """An object of its fields, or a mapping of its keys."""
+    if typing.get_origin(hint) is abc.Mapping:
+        return {key: _value(typing.get_args(hint)[1], word) for key, word in words.items()}
+    return _made(hint, words)
 
 
 def _value(hint: Any, word: str) -> Any:
@@ -339,7 +348,9 @@ def _effect(performance: Performance) -> _Said:
         told = _said(("!", name, type(effect.message).__name__), effect.message)
         addressee = {"to": effect.to, "only": _word(effect.only), "skip": _word(effect.skip)}
         return _Said(told.words, {**told.fields, **addressee})
-    return _said(("!", name), effect)
+    assert isinstance(effect, Ask), "no other effect is performed"
+    asked = _said(("!", name, type(effect.request).__name__), effect.request)
+    return _Said(asked.words, {**asked.fields, "port": effect.port})
 
 
 def _said(words: tuple[str, ...], said: Any) -> _Said:
@@ -347,22 +358,27 @@ def _said(words: tuple[str, ...], said: Any) -> _Said:
 
 
 def _fields(said: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    for field in attrs.fields(type(said)):
-        value = getattr(said, field.name)
-        if field.name == "stamp":
-            continue
-        yield f"{prefix}{field.name}", _word(value)
-        if attrs.has(type(value)):
-            yield from _fields(value, f"{prefix}{field.name}.")
+    for name, value in _named(said):
+        yield f"{prefix}{name}", _word(value)
+        yield from _fields(value, f"{prefix}{name}.")
+
+
+def _named(said: Any) -> Iterator[tuple[str, Any]]:
+    """The parts of an object or a mapping by their names; a plain value has none."""
+    if isinstance(said, abc.Mapping):
+        yield from said.items()
+    elif attrs.has(type(said)):
+        names = (field.name for field in attrs.fields(type(said)) if field.name != "stamp")
+        yield from ((name, getattr(said, name)) for name in names)
 
 
 def _word(value: Any) -> str:
-    """A value as it is written in a transcript; an object is named by its first field."""
+    """A value as a transcript writes it; an object is named by its first field, a mapping by its keys."""
     if value is None:
         return ""
     if isinstance(value, Enum):
         return value.name
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple | list | abc.Mapping):
         return ",".join(_word(one) for one in value)
     if attrs.has(type(value)):
         return _word(getattr(value, attrs.fields(type(value))[0].name))

@@ -10,8 +10,10 @@ import trio
 
 from engine.errors import MediaError
 from engine.media import protocol as p
-from engine.media.fake_answers import answer_to, sources_of
-from engine.media.readers import BATCHES_MAX, Readers
+from engine.media.fake_answers import answer_to, offer_of, sources_of
+from engine.media.frame_parts import check
+from engine.media.frames import seal
+from engine.media.readers import BATCHES_MAX, Readers, open_readers
 from engine.nurseries import open_block_nursery
 
 WORKER = 0
@@ -63,15 +65,19 @@ class _Scripted:
 
 @attrs.define(eq=False)
 class _Peer:
-    request: p.Publish | p.View
-    answer: p.Answered
+    request: p.Publish | p.View | p.FramePeerRequest
+    answer: p.Answered | p.Offered
     connected: bool = False
+    sdp_answer: str | None = None
+    """The other side's, to our offer."""
 
 
 class FakeHost:
     """Obeys the media port: same errors, same events, same undoing; faults come when a test scripts them.
 
-    `connect_seconds` after its answer a peer connects; with None it never does, until `connect`.
+    `connect_seconds` after its answer a peer connects; with None it never does, until `connect`. Peers with
+    frames touch no file and call nothing; a pattern is over after its seconds, a file or a callable never is,
+    until `finish`.
     """
 
     def __init__(self, nursery: trio.Nursery, readers: Readers, connect_seconds: float | None) -> None:
@@ -137,6 +143,13 @@ class FakeHost:
         if isinstance(peer.request, p.Publish):
             events += sources_of(peer.request)
         self.emit(*events)
+        seconds = _pattern_seconds(peer.request)
+        if seconds is not None:
+            self._nursery.start_soon(self._finish_after, seconds, peer_id, peer)
+
+    def finish(self, peer_id: str) -> None:
+        """The peer with frames has played all it had."""
+        self.emit(p.SourceFinished(peer_id=peer_id))
 
     def stall(self, peer_id: str) -> None:
         """The publisher sends nothing any more."""
@@ -202,9 +215,11 @@ class FakeHost:
         if fault is not None:
             await self._meet(fault, request)
         match request:
-            case p.Publish() | p.View():
+            case p.Publish() | p.View() | p.FramePeerRequest():
                 await trio.sleep_until(self._up_at)
                 return self._take_in(request)
+            case p.TakeAnswer():
+                return self._take_answer(request)
             case p.ClosePeer(peer_id=peer_id, reason=reason):
                 self.close_peer(peer_id, reason)
                 return p.Done()
@@ -238,7 +253,7 @@ class FakeHost:
                 self.emit(p.MediaFault(where=type(request).__name__, error=error))
                 raise MediaError(f"the media side failed: {error}")
 
-    def _take_in(self, request: p.Publish | p.View) -> p.MediaAnswer:
+    def _take_in(self, request: p.Publish | p.View | p.FramePeerRequest) -> p.MediaAnswer:
         known = self._peers.get(request.peer_id)
         if known is not None:
             if _likeness(known.request) != _likeness(request):
@@ -246,29 +261,62 @@ class FakeHost:
             return known.answer
         if self._draining or self._overloaded:
             raise p.HostBusyError("draining" if self._draining else "overloaded")
+        if isinstance(request, p.FramePeerRequest):
+            check(request)
+            # What could not travel to a worker is refused here as well.
+            seal(request)
+        else:
+            self._check_stream(request)
+        peer = _Peer(request, _answer(request))
+        self._peers[request.peer_id] = peer
+        if not isinstance(request, p.OpenFramePeer):
+            self._connect_soon(request.peer_id, peer)
+        return peer.answer
+
+    def _check_stream(self, request: p.Publish | p.View) -> None:
         published = self._is_published(request.stream_id)
         if isinstance(request, p.View) and not published:
             raise p.UnknownStreamError("nobody publishes this stream")
         if isinstance(request, p.Publish) and published:
             raise p.PeerExistsError("the stream has a publisher")
-        peer = _Peer(request, answer_to(request))
-        self._peers[request.peer_id] = peer
+
+    def _take_answer(self, request: p.TakeAnswer) -> p.MediaAnswer:
+        peer = self._peers.get(request.peer_id)
+        if peer is None or not isinstance(peer.request, p.FramePeerRequest):
+            raise p.UnknownPeerError("there is no such peer")
+        if not isinstance(peer.request, p.OpenFramePeer):
+            raise p.BadAnswerError("the peer has made no offer")
+        if peer.sdp_answer not in (None, request.sdp_answer):
+            raise p.BadAnswerError("the peer has another answer")
+        if not request.sdp_answer.startswith("v=0"):
+            raise p.BadAnswerError("it does not begin with v=0")
+        if peer.sdp_answer is None:
+            peer.sdp_answer = request.sdp_answer
+            self._connect_soon(request.peer_id, peer)
+        return p.Done()
+
+    def _connect_soon(self, peer_id: str, peer: _Peer) -> None:
         if self._connect_seconds is not None:
-            self._nursery.start_soon(self._connect_after, self._connect_seconds, request.peer_id, peer)
-        return peer.answer
+            self._nursery.start_soon(self._connect_after, self._connect_seconds, peer_id, peer)
 
     def _of_peer(self, request: p.MediaRequest) -> p.MediaAnswer:
         peer = self._peers.get(getattr(request, "peer_id", ""))
         if peer is None:
             raise p.UnknownPeerError("there is no such peer")
         if isinstance(request, p.GetStatistics):
-            return p.Statistics(values={"connected": float(peer.connected)})
+            homes = float(not isinstance(peer.request, p.FramePeerRequest))
+            return p.Statistics(values={"connected": float(peer.connected), "homes_count": homes})
         return p.Done()
 
     def _statistics(self) -> p.Statistics:
         # Without the one that asks.
         return p.Statistics(
-            values={"peers_count": len(self._peers), "requests_count": len(self._running) - 1}
+            values={
+                "peers_count": len(self._peers),
+                "requests_count": len(self._running) - 1,
+                "workers_count": 1,
+                "cascades_count": 0,
+            }
         )
 
     def _is_published(self, stream_id: str) -> bool:
@@ -290,23 +338,45 @@ class FakeHost:
         if self._peers.get(peer_id) is peer:
             self.connect(peer_id)
 
+    async def _finish_after(self, seconds: float, peer_id: str, peer: _Peer) -> None:
+        await trio.sleep(seconds)
+        if self._peers.get(peer_id) is peer:
+            self.finish(peer_id)
+
     async def _close_all_after(self, seconds: float) -> None:
         await trio.sleep(seconds)
         for peer_id in self.peer_ids:
             self.close_peer(peer_id, p.CloseReason.DRAINED)
 
 
-def _likeness(request: p.Publish | p.View) -> tuple[type[p.MediaRequest], str, str]:
+def _likeness(request: p.Publish | p.View | p.FramePeerRequest) -> object:
+    if isinstance(request, p.FramePeerRequest):
+        return request
     return type(request), request.stream_id, request.sdp_offer
+
+
+def _pattern_seconds(request: p.MediaRequest) -> float | None:
+    if isinstance(request, p.FramePeerRequest) and isinstance(request.send, p.PatternSource):
+        return request.send.seconds
+    return None
+
+
+def _answer(request: p.Publish | p.View | p.FramePeerRequest) -> p.Answered | p.Offered:
+    if isinstance(request, p.OpenFramePeer):
+        return offer_of(request)
+    assert not isinstance(request, p.FramePeerRequest) or isinstance(request, p.AnswerFramePeer)
+    return answer_to(request)
 
 
 @asynccontextmanager
 async def open_fake_host(
-    *, connect_seconds: float | None = CONNECT_SECONDS, batches_max: int = BATCHES_MAX
+    *,
+    connect_seconds: float | None = CONNECT_SECONDS,
+    batches_max: int = BATCHES_MAX,
+    readers: Readers | None = None,
 ) -> AsyncIterator[FakeHost]:
-    """A fake whose delays pass by trio's clock."""
-    readers = Readers(batches_max)
-    try:
+    """A fake whose delays pass by trio's clock. Given `readers` outlive it."""
+    with open_readers(readers, batches_max) as readers:
         async with open_block_nursery() as nursery:
             host = FakeHost(nursery, readers, connect_seconds)
             try:
@@ -314,5 +384,3 @@ async def open_fake_host(
             finally:
                 host.close()
                 nursery.cancel_scope.cancel()
-    finally:
-        readers.close()

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from engine.errors import MediaError
+from engine.media import inner
 from engine.media import protocol as p
 
 FRAME_BYTES_MAX = 4 * 1024 * 1024
@@ -142,6 +143,8 @@ Frame: TypeAlias = FromHost | FromWorker
 
 # -- bytes
 
+_UNREADABLE = msgspec.MsgspecError, UnicodeDecodeError
+"""What a decoder raises; text that is not UTF-8 is no error of its own kind."""
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
 
@@ -193,7 +196,7 @@ class FrameBuffer:
 def _decode(body: bytes) -> Frame:
     try:
         return _DECODER.decode(body)
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         # `from None`: the original may quote what it read.
         raise FrameError(f"not a frame ({type(error).__name__})") from None
 
@@ -208,6 +211,7 @@ def _named(*classes: type[T]) -> dict[str, "msgspec.msgpack.Decoder[T]"]:
 _REQUESTS: Mapping[str, "msgspec.msgpack.Decoder[p.MediaRequest]"] = _named(
     p.Publish,
     p.View,
+    p.TakeAnswer,
     p.AddCandidates,
     p.SelectLayer,
     p.Mute,
@@ -215,8 +219,12 @@ _REQUESTS: Mapping[str, "msgspec.msgpack.Decoder[p.MediaRequest]"] = _named(
     p.ClosePeer,
     p.GetStatistics,
     p.Drain,
+    inner.OpenPipe,
+    inner.ClosePipe,
 )
-_ANSWERS: Mapping[str, "msgspec.msgpack.Decoder[p.MediaAnswer]"] = _named(p.Done, p.Answered, p.Statistics)
+_ANSWERS: Mapping[str, "msgspec.msgpack.Decoder[p.MediaAnswer]"] = _named(
+    p.Done, p.Answered, p.Offered, p.Statistics
+)
 _EVENTS: Mapping[str, "msgspec.msgpack.Decoder[p.MediaEvent]"] = _named(
     p.PeerConnected,
     p.PeerStalled,
@@ -224,6 +232,8 @@ _EVENTS: Mapping[str, "msgspec.msgpack.Decoder[p.MediaEvent]"] = _named(
     p.PeerClosed,
     p.SourceStarted,
     p.PeerQuality,
+    p.SourceFinished,
+    p.PeerFault,
     p.MediaFault,
     p.WorkerOverloaded,
     p.WorkerGone,
@@ -234,6 +244,9 @@ _ERRORS: Mapping[str, type[MediaError]] = {
     for each in (
         MediaError,
         p.BadOfferError,
+        p.BadAnswerError,
+        p.BadSourceError,
+        p.BadSinkError,
         p.NoCommonCodecError,
         p.UnknownPeerError,
         p.UnknownStreamError,
@@ -245,9 +258,48 @@ _ERRORS: Mapping[str, type[MediaError]] = {
 }
 
 
+class _FramePeer(msgspec.Struct, frozen=True, array_like=True):
+    """A request for a peer with frames: what it plays and records has the names of its classes beside it."""
+
+    peer_id: str
+    send: Sealed | None
+    receive: Sealed | None
+    sdp_offer: str = ""
+
+
+_FRAME_PEERS: Mapping[str, "msgspec.msgpack.Decoder[_FramePeer]"] = {
+    each.__name__: msgspec.msgpack.Decoder(_FramePeer) for each in (p.OpenFramePeer, p.AnswerFramePeer)
+}
+_SOURCES: Mapping[str, "msgspec.msgpack.Decoder[p.FrameSource]"] = _named(
+    p.FileSource, p.PatternSource, p.CallableSource
+)
+_SINKS: Mapping[str, "msgspec.msgpack.Decoder[p.FrameSink]"] = _named(p.FileSink, p.CallableSink)
+
+
 def seal(value: p.MediaRequest | p.MediaAnswer | p.MediaEvent) -> Sealed:
-    """The value as it travels inside a frame."""
-    return Sealed(type(value).__name__, msgspec.Raw(_ENCODER.encode(value)))
+    """The value as it travels inside a frame.
+
+    Raises:
+        FrameError: the arguments of a callable are not plain values.
+    """
+    if isinstance(value, p.FramePeerRequest):
+        send = None if value.send is None else _seal(value.send)
+        receive = None if value.receive is None else _seal(value.receive)
+        sdp_offer = value.sdp_offer if isinstance(value, p.AnswerFramePeer) else ""
+        return Sealed(type(value).__name__, _raw(_FramePeer(value.peer_id, send, receive, sdp_offer)))
+    return _seal(value)
+
+
+def _seal(value: object) -> Sealed:
+    return Sealed(type(value).__name__, _raw(value))
+
+
+def _raw(value: object) -> msgspec.Raw:
+    try:
+        return msgspec.Raw(_ENCODER.encode(value))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        # Only what a caller passes on unseen can be something else than what its class says.
+        raise FrameError(f"the arguments are not plain values ({type(error).__name__})") from None
 
 
 def request_of(sealed: Sealed) -> p.MediaRequest:
@@ -256,7 +308,14 @@ def request_of(sealed: Sealed) -> p.MediaRequest:
     Raises:
         FrameError: there is none.
     """
-    return _unseal(sealed, _REQUESTS)
+    if sealed.name not in _FRAME_PEERS:
+        return _unseal(sealed, _REQUESTS)
+    inside = _unseal(sealed, _FRAME_PEERS)
+    send = None if inside.send is None else _unseal(inside.send, _SOURCES)
+    receive = None if inside.receive is None else _unseal(inside.receive, _SINKS)
+    if sealed.name == p.OpenFramePeer.__name__:
+        return p.OpenFramePeer(peer_id=inside.peer_id, send=send, receive=receive)
+    return p.AnswerFramePeer(peer_id=inside.peer_id, send=send, receive=receive, sdp_offer=inside.sdp_offer)
 
 
 def answer_of(sealed: Sealed) -> p.MediaAnswer:
@@ -283,7 +342,7 @@ def _unseal(sealed: Sealed, known: Mapping[str, "msgspec.msgpack.Decoder[T]"]) -
         raise FrameError("a value of an unknown kind")
     try:
         return decoder.decode(sealed.body)
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise FrameError(f"not a {sealed.name} ({type(error).__name__})") from None
 
 

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from typing import Any, Protocol, TypeAlias
 
 import attrs
@@ -10,10 +10,12 @@ import trio
 
 from engine.errors import MediaError
 from engine.media import protocol as p
+from engine.media.cascade import LINGER_SECONDS, Cascades
 from engine.media.frames import Limits, Measured, Start, Stop
 from engine.media.link import Link
-from engine.media.placement import Placement, Seat
-from engine.media.readers import BATCHES_MAX, Readers
+from engine.media.placement import VIEWERS_PER_WORKER, Placement, Seat
+from engine.media.readers import BATCHES_MAX, Readers, open_readers
+from engine.media.rights import packet_pair
 from engine.nurseries import open_block_nursery
 
 START_SECONDS = 20.0
@@ -31,8 +33,8 @@ class Running(Protocol):
         """Make sure that nothing of it is left; it has had its time. Not cancellable, and bounded."""
 
 
-Spawn: TypeAlias = Callable[[socket.socket], Running]
-"""Run a worker on its end of a socket pair, and close that end here."""
+Spawn: TypeAlias = Callable[[socket.socket, socket.socket], Running]
+"""Run a worker on its ends of two pairs, for frames and for sockets, and close those ends here."""
 
 
 @attrs.frozen(kw_only=True)
@@ -47,6 +49,12 @@ class HostSettings:
     limits: Limits = attrs.field(factory=Limits)
     batches_max: int = BATCHES_MAX
     """Event batches that wait for one reader."""
+    viewers_per_worker: int = VIEWERS_PER_WORKER
+    """Where so many view, the next one is put on another worker, to which his stream is carried. All workers
+    full, viewers are taken in as long as load permits.
+    """
+    linger_seconds: float = LINGER_SECONDS
+    """How long a stream is still carried to a worker whose last viewer of it has gone."""
     close_seconds: float = 2.0
     """What workers get to close when the host leaves."""
     silent_seconds: float = 5.0
@@ -61,8 +69,9 @@ class WorkersHost:
         self._settings = settings
         self._readers = readers
         self._nursery = nursery
-        self._placement = Placement()
+        self._placement = Placement(settings.viewers_per_worker)
         self._links: dict[int, Link] = {}
+        self._cascades = Cascades(self._placement, self._links, nursery, settings.linger_seconds)
         self._changed = trio.Event()
         self._drain: p.Drain | None = None
         self._closed = False
@@ -83,10 +92,12 @@ class WorkersHost:
 
     async def _route(self, request: p.MediaRequest) -> p.MediaAnswer:
         match request:
-            case p.Publish() | p.View():
+            case p.Publish() | p.View() | p.FramePeerRequest():
                 return await self._take_in(request)
             case p.GetStatistics(peer_id=None):
-                return _sum(await self._ask_all(request))
+                return self._with_own_figures(_sum(await self._ask_all(request)))
+            case p.GetStatistics(peer_id=str(peer_id)):
+                return self._with_homes(peer_id, await self._link_of(peer_id).ask(request))
             case p.Drain():
                 self._drain = request
                 await self._ask_all(request)
@@ -96,18 +107,39 @@ class WorkersHost:
                 return p.Done()
         return await self._link_of(_peer_of(request)).ask(request)
 
-    async def _take_in(self, request: p.Publish | p.View) -> p.MediaAnswer:
-        seat = await self._seat(request)
-        taken = False
-        try:
-            answer = await self._links[seat.worker].ask(request)
-            taken = True
-            return answer
-        finally:
-            self._placement.settle(request.peer_id, seat, taken=taken)
+    async def _take_in(self, request: p.Publish | p.View | p.FramePeerRequest) -> p.MediaAnswer:
+        refused: set[int] = set()
+        while True:
+            seat = await self._seat(request, refused)
+            try:
+                return await self._ask_at(seat, request)
+            except p.HostBusyError:
+                refused.add(seat.worker)
+                if not self._placement.has_another(request, refused):
+                    raise
 
-    async def _seat(self, request: p.Publish | p.View) -> Seat:
-        while (seat := self._placement.seat(request)) is None:
+    async def _ask_at(self, seat: Seat, request: p.Publish | p.View | p.FramePeerRequest) -> p.MediaAnswer:
+        taken = False
+
+        def take() -> None:
+            nonlocal taken
+            taken = True
+            self._settle(request.peer_id, seat, taken=True)
+
+        try:
+            if seat.cascade is not None:
+                await self._cascades.wait_open(seat.cascade)
+            # Not when this task runs again: the worker may have said by then that the peer is closed.
+            return await self._link_at(seat.worker).ask(request, take)
+        finally:
+            if not taken:
+                self._settle(request.peer_id, seat, taken=False)
+
+    def _settle(self, peer_id: str, seat: Seat, *, taken: bool) -> None:
+        self._cascades.look(self._placement.settle(peer_id, seat, taken=taken))
+
+    async def _seat(self, request: p.Publish | p.View | p.FramePeerRequest, refused: set[int]) -> Seat:
+        while (seat := self._placement.seat(request, refused)) is None:
             if self._closed:
                 raise p.WorkerGoneError("the host is closed")
             # Every worker has died; the deadline of the request is how long it may take.
@@ -139,6 +171,24 @@ class WorkersHost:
         if worker is None:
             raise p.UnknownPeerError("there is no such peer")
         return self._links[worker]
+
+    def _link_at(self, worker: int) -> Link:
+        link = self._links.get(worker)
+        if link is None:
+            raise p.WorkerGoneError("the worker has ended")
+        return link
+
+    def _with_homes(self, peer_id: str, answer: p.MediaAnswer) -> p.MediaAnswer:
+        assert isinstance(answer, p.Statistics)
+        homes = float(self._placement.homes_count(peer_id))
+        return p.Statistics(values={**answer.values, "homes_count": homes})
+
+    def _with_own_figures(self, answer: p.Statistics) -> p.Statistics:
+        own = {
+            "workers_count": float(len(self._links)),
+            "cascades_count": float(self._placement.cascades_count),
+        }
+        return p.Statistics(values={**answer.values, **own})
 
     # -- workers
 
@@ -180,9 +230,9 @@ class WorkersHost:
         Raises:
             MediaError: it cannot start.
         """
-        ours, running = self._begin()
+        ours, rights, running = self._begin()
         self.running[worker] = running
-        link = Link(ours, self._nursery, self._heard, lambda said: self._measured(worker, said))
+        link = Link(ours, rights, self._nursery, self._heard, lambda said: self._measured(worker, said))
         self._nursery.start_soon(link.run)
         try:
             await self._wait_ready(worker, link)
@@ -199,13 +249,16 @@ class WorkersHost:
             self._placement.remove_worker(worker)
             await self._part(link, running)
 
-    def _begin(self) -> tuple[socket.socket, Running]:
-        ours, theirs = socket.socketpair()
-        try:
-            return ours, self._spawn(theirs)
-        except OSError as error:
-            ours.close()
-            raise MediaError(f"a media worker cannot be started: {error.strerror}") from error
+    def _begin(self) -> tuple[socket.socket, socket.socket, Running]:
+        with ExitStack() as stack:
+            try:
+                ours, theirs = map(stack.enter_context, socket.socketpair())
+                rights, their_rights = map(stack.enter_context, packet_pair())
+                running = self._spawn(theirs, their_rights)
+            except OSError as error:
+                raise MediaError(f"a media worker cannot be started: {error.strerror}") from error
+            stack.pop_all()
+        return ours, rights, running
 
     async def _wait_ready(self, worker: int, link: Link) -> None:
         settings = self._settings
@@ -230,14 +283,16 @@ class WorkersHost:
 
     def _mourn(self, worker: int) -> None:
         self._links.pop(worker, None)
-        lost = self._placement.remove_worker(worker)
+        loss = self._placement.remove_worker(worker)
         gone = p.CloseReason.WORKER_GONE
         self._readers.publish(
             [
-                p.WorkerGone(worker=worker, peer_ids=lost),
-                *(p.PeerClosed(peer_id=peer_id, reason=gone) for peer_id in lost),
+                p.WorkerGone(worker=worker, peer_ids=loss.peer_ids),
+                *(p.PeerClosed(peer_id=peer_id, reason=gone) for peer_id in loss.peer_ids),
             ]
         )
+        # Those who view on another worker what was published here are closed by that one, with this reason.
+        self._cascades.look(loss.cascades)
 
     async def _part(self, link: Link, running: Running) -> None:
         """Let the worker close what it has, then make sure that it is gone."""
@@ -266,7 +321,7 @@ class WorkersHost:
     def _heard(self, events: tuple[p.MediaEvent, ...]) -> None:
         for event in events:
             if isinstance(event, p.PeerClosed):
-                self._placement.forget(event.peer_id)
+                self._cascades.look(self._placement.closed(event.peer_id))
         self._readers.publish(events)
 
     def _measured(self, worker: int, said: Measured) -> None:
@@ -278,16 +333,20 @@ class WorkersHost:
 
 
 @asynccontextmanager
-async def open_workers(spawn: Spawn, settings: HostSettings) -> AsyncIterator[WorkersHost]:
+async def open_workers(
+    spawn: Spawn, settings: HostSettings, readers: Readers | None = None
+) -> AsyncIterator[WorkersHost]:
     """A host whose workers all run. Leaving closes them, kills what does not close, and leaves nothing.
+
+    Given `readers` outlive the host.
 
     Raises:
         MediaError: a worker cannot start.
     """
     if settings.workers < 1:
         raise ValueError("a media host needs a worker")
-    readers = Readers(settings.batches_max)
-    try:
+    # Left last, so that readers hear what the workers said when they closed.
+    with open_readers(readers, settings.batches_max) as readers:
         async with open_block_nursery() as nursery:
             host = WorkersHost(spawn, settings, readers, nursery)
             try:
@@ -296,9 +355,6 @@ async def open_workers(spawn: Spawn, settings: HostSettings) -> AsyncIterator[Wo
             finally:
                 nursery.cancel_scope.cancel()
                 host.close()
-    finally:
-        # Last, so that readers hear what the workers said when they closed.
-        readers.close()
 
 
 def _nothing() -> None:

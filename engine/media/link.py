@@ -13,6 +13,7 @@ from engine.errors import MediaError
 from engine.media import frames
 from engine.media import protocol as p
 from engine.media.frames import Frame, FrameBuffer, FrameError
+from engine.media.rights import hand
 
 REQUESTS_MAX = 1000
 """Requests that wait for one worker."""
@@ -31,6 +32,7 @@ class _Pending:
 
     request: p.MediaRequest
     task: trio.lowlevel.Task | None
+    on_answer: Callable[[], None] | None = None
     cancelled: outcome.Error | None = None
     settled: trio.Event = attrs.field(factory=trio.Event)
 
@@ -41,12 +43,14 @@ class Link:
     def __init__(
         self,
         sock: socket.socket,
+        rights: socket.socket,
         nursery: trio.Nursery,
         on_events: Callable[[tuple[p.MediaEvent, ...]], None],
         on_measured: Callable[[frames.Measured], None],
     ) -> None:
+        """`rights` is what sockets are handed over by."""
         sock.setblocking(False)  # noqa: FBT003 # the standard library's signature
-        self._sock = sock
+        self._sock, self._rights = sock, rights
         self._nursery = nursery
         self._on_events = on_events
         self._on_measured = on_measured
@@ -76,8 +80,13 @@ class Link:
                 pass
             self._end()
 
-    async def ask(self, request: p.MediaRequest) -> p.MediaAnswer:
+    async def ask(
+        self, request: p.MediaRequest, on_answer: Callable[[], None] | None = None
+    ) -> p.MediaAnswer:
         """Ask the worker.
+
+        `on_answer` is called when the answer is read, before what the worker says next; the task that asked
+        runs only afterwards.
 
         Cancelled, it returns when the worker has undone what it began; if the worker was done before it
         heard, it returns the answer.
@@ -87,12 +96,14 @@ class Link:
             raise p.HostBusyError(f"{REQUESTS_MAX} requests wait for the worker")
         number = next(self._numbers)
         self.tell(frames.Ask(number, frames.seal(request)))
-        self._pending[number] = _Pending(request, trio.lowlevel.current_task())
+        self._pending[number] = _Pending(request, trio.lowlevel.current_task(), on_answer)
 
         def abort(raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
             return self._cancel(number, raise_cancel)
 
-        answer: p.MediaAnswer = await trio.lowlevel.wait_task_rescheduled(abort)
+        # A scope of its own: trio may not be asked for a task of a nursery while it cancels the tasks of it.
+        with trio.CancelScope():
+            answer: p.MediaAnswer = await trio.lowlevel.wait_task_rescheduled(abort)
         return answer
 
     def tell(self, frame: Frame) -> None:
@@ -116,12 +127,36 @@ class Link:
         if self._unsent:
             self._nursery.start_soon(self._write_rest)
 
+    def order(self, request: p.MediaRequest) -> None:
+        """Ask, but wait for no answer. A worker that does not read does not hear it."""
+        number = next(self._numbers)
+        try:
+            self.tell(frames.Ask(number, frames.seal(request)))
+        except MediaError:
+            return
+        self._pending[number] = _Pending(request, None)
+
+    def hand(self, number: int, given: socket.socket) -> None:
+        """Give the worker a copy of a socket; the request that names its number comes right behind.
+
+        Raises:
+            WorkerGoneError: it has ended.
+            HostBusyError: it does not take what it is given.
+        """
+        try:
+            hand(self._rights, number, given)
+        except BlockingIOError as error:
+            raise p.HostBusyError("the worker does not read") from error
+        except OSError as error:
+            raise p.WorkerGoneError("the worker has ended") from error
+
     def close(self) -> None:
         """Close the socket; a worker that lives ends itself then. What is pending fails."""
         if not self._closed:
             self._closed = True
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
+            self._rights.close()
             self._end()
 
     # -- the socket
@@ -197,6 +232,8 @@ class Link:
         elif pending.cancelled is not None and isinstance(result, outcome.Error):
             trio.lowlevel.reschedule(pending.task, pending.cancelled)
         else:
+            if pending.on_answer is not None and isinstance(result, outcome.Value):
+                pending.on_answer()
             trio.lowlevel.reschedule(pending.task, result)
 
     def _cancel(self, number: int, raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
@@ -214,15 +251,9 @@ class Link:
         return trio.lowlevel.Abort.FAILED
 
     def _undo_late(self, request: p.MediaRequest, result: _Outcome) -> None:
-        if isinstance(request, p.Publish | p.View) and isinstance(result, outcome.Value):
-            number = next(self._numbers)
-            undoing = p.ClosePeer(peer_id=request.peer_id)
-            try:
-                self.tell(frames.Ask(number, frames.seal(undoing)))
-            except MediaError:
-                # It does not read: the caller has been told that it is gone, and its seat is given up.
-                return
-            self._pending[number] = _Pending(undoing, None)
+        if isinstance(request, p.Publish | p.View | p.FramePeerRequest) and isinstance(result, outcome.Value):
+            # One that does not read: the caller has been told that it is gone, and its seat is given up.
+            self.order(p.ClosePeer(peer_id=request.peer_id))
 
 
 async def _abandon_later(pending: _Pending) -> None:

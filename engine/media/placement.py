@@ -1,12 +1,34 @@
 """Which worker has which stream and which peer. Pure.
 
-A stream lives on the worker that its publisher was put on, and its viewers join it there. `_Stream.homes` is
-a sequence so that a stream may be piped to more workers: the first home is where it is published.
+A stream lives on the worker that its publisher was put on, and its viewers join it there while there is room.
+Then it is carried to another worker too, a cascade, and viewers join it there.
 """
+
+import itertools
+from collections.abc import Collection, Iterable
 
 import attrs
 
-from engine.media.protocol import Publish, UnknownStreamError, View
+from engine.media.protocol import CloseReason, FramePeerRequest, Publish, UnknownStreamError, View
+
+VIEWERS_PER_WORKER = 300
+"""A worker with more forwards the packets of one picture so long that the last viewers see it late."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class Cascade:
+    """A stream on a worker that it is not published on."""
+
+    number: int
+    """None is used twice."""
+    stream_id: str
+    home: int
+    """Where it is published."""
+    far: int
+    viewers: int = 0
+    """On the far worker; those that ask to be included."""
+    ended: CloseReason | None = None
+    """Why it is over; its viewers may still be there."""
 
 
 @attrs.define(eq=False)
@@ -14,12 +36,24 @@ class Seat:
     """A peer on a worker."""
 
     worker: int
-    stream_id: str
+    stream_id: str | None
+    """None of a peer with frames."""
     publishes: bool
+    cascade: Cascade | None = None
+    """What brings the stream to the worker; None where it is published."""
     asking: int = 0
     """Requests for it that are not answered."""
     taken: bool = False
     """One was answered well."""
+
+
+@attrs.frozen
+class Loss:
+    """What went with a worker."""
+
+    peer_ids: tuple[str, ...] = ()
+    cascades: tuple[Cascade, ...] = ()
+    """From it and to it."""
 
 
 @attrs.define(eq=False)
@@ -27,19 +61,24 @@ class _Worker:
     accepting: bool = True
     cpu_fraction: float = 0.0
     peers: int = 0
+    viewers: int = 0
 
 
 @attrs.define(eq=False)
 class _Stream:
-    homes: tuple[int, ...]
+    home: int
     publishers: int = 0
     """Peers that publish it, or ask to."""
+    cascades: dict[int, Cascade] = attrs.field(factory=dict)
+    """By far worker, oldest first."""
 
 
 class Placement:
     """Puts peers on workers and remembers where they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, viewers_per_worker: int = VIEWERS_PER_WORKER) -> None:
+        self._viewers_per_worker = viewers_per_worker
+        self._numbers = itertools.count(1)
         self._workers: dict[int, _Worker] = {}
         self._seats: dict[str, Seat] = {}
         self._streams: dict[str, _Stream] = {}
@@ -50,13 +89,16 @@ class Placement:
         """It is fresh and takes peers."""
         self._workers[worker] = _Worker()
 
-    def remove_worker(self, worker: int) -> tuple[str, ...]:
-        """It is gone; the ids of the peers that went with it."""
+    def remove_worker(self, worker: int) -> Loss:
+        """It is gone. Viewers elsewhere of what was published on it stay until they are forgotten."""
         self._workers.pop(worker, None)
+        cascades = tuple(each for each in self._cascades() if worker in (each.home, each.far))
+        for cascade in cascades:
+            self.end(cascade, CloseReason.WORKER_GONE)
         lost = tuple(peer_id for peer_id, seat in self._seats.items() if seat.worker == worker)
         for peer_id in lost:
             self.forget(peer_id)
-        return lost
+        return Loss(lost, cascades)
 
     def measured(self, worker: int, *, cpu_fraction: float, accepting: bool) -> None:
         """What a worker last said of itself."""
@@ -71,64 +113,174 @@ class Placement:
 
     # -- peers
 
-    def seat(self, request: Publish | View) -> Seat | None:
+    def seat(self, request: Publish | View | FramePeerRequest, refused: Collection[int] = ()) -> Seat | None:
         """Where the peer is, or is put; None while there is no worker. Give it back by `settle`.
+
+        `refused` are workers that have said no; one of them is taken when there is no other.
 
         Raises:
             UnknownStreamError: it is to view what nobody publishes.
         """
-        seat = self._seats.get(request.peer_id) or self._new_seat(request)
+        seat = self._seats.get(request.peer_id) or self._new_seat(request, refused)
         if seat is not None:
             seat.asking += 1
         return seat
 
-    def settle(self, peer_id: str, seat: Seat, *, taken: bool) -> None:
-        """A request for the seat has ended; a seat that nobody got is free again."""
+    def has_another(self, request: Publish | View | FramePeerRequest, refused: Collection[int]) -> bool:
+        """Whether a worker that has not `refused` may take it."""
+        # Who is somewhere stays there, and so does a stream.
+        settled = request.peer_id in self._seats
+        bound = isinstance(request, Publish) and request.stream_id in self._streams
+        return not settled and not bound and bool(self._open_workers(refused))
+
+    def settle(self, peer_id: str, seat: Seat, *, taken: bool) -> tuple[Cascade, ...]:
+        """A request for the seat has ended; a seat that nobody got is free again, see `forget`."""
         seat.asking -= 1
         seat.taken = seat.taken or taken
         # The peer may have closed and come back meanwhile: then the seat is another one.
         if self._seats.get(peer_id) is seat and not (seat.taken or seat.asking):
-            self.forget(peer_id)
+            return self.forget(peer_id)
+        return ()
 
     def worker_of(self, peer_id: str) -> int | None:
         """The worker that has the peer."""
         seat = self._seats.get(peer_id)
         return None if seat is None else seat.worker
 
-    def forget(self, peer_id: str) -> None:
-        """The peer is gone, and with a publisher its stream."""
+    def closed(self, peer_id: str) -> tuple[Cascade, ...]:
+        """The worker says that the peer has ended; see `forget`.
+
+        Who asks for a peer that was there has asked for it anew: the answer decides about the seat.
+        """
+        seat = self._seats.get(peer_id)
+        if seat is None:
+            return ()
+        # Whoever else asks to publish the stream begins another one.
+        ended = self._end_cascades(seat.stream_id) if seat.publishes and seat.stream_id is not None else ()
+        if seat.taken and seat.asking:
+            seat.taken = False
+            return ended
+        return ended + self.forget(peer_id)
+
+    def forget(self, peer_id: str) -> tuple[Cascade, ...]:
+        """The peer is gone, and with a publisher its stream. Cascades that have lost their last viewer by it,
+        or have ended.
+        """
         seat = self._seats.pop(peer_id, None)
         if seat is None:
-            return
-        if seat.worker in self._workers:
-            self._workers[seat.worker].peers -= 1
-        if seat.publishes:
-            stream = self._streams[seat.stream_id]
-            stream.publishers -= 1
-            if not stream.publishers:
-                del self._streams[seat.stream_id]
+            return ()
+        self._count(seat, -1)
+        if seat.publishes and seat.stream_id is not None:
+            return self._unpublish(seat.stream_id)
+        cascade = seat.cascade
+        return (cascade,) if cascade is not None and not cascade.viewers else ()
 
-    def _new_seat(self, request: Publish | View) -> Seat | None:
+    def end(self, cascade: Cascade, reason: CloseReason) -> None:
+        """It is over: nobody is put on it any more."""
+        if cascade.ended is None:
+            cascade.ended = reason
+            del self._streams[cascade.stream_id].cascades[cascade.far]
+
+    def homes_count(self, peer_id: str) -> int:
+        """How many workers have the stream of a peer."""
+        seat = self._seats.get(peer_id)
+        stream = None if seat is None or seat.stream_id is None else self._streams.get(seat.stream_id)
+        return 0 if stream is None else 1 + len(stream.cascades)
+
+    @property
+    def cascades_count(self) -> int:
+        """Of all streams."""
+        return sum(1 for _ in self._cascades())
+
+    # -- where
+
+    def _new_seat(self, request: Publish | View | FramePeerRequest, refused: Collection[int]) -> Seat | None:
+        if isinstance(request, FramePeerRequest):
+            return self._new_frame_seat(request.peer_id, refused)
+        publishes = isinstance(request, Publish)
         stream = self._streams.get(request.stream_id)
         if stream is None:
-            if isinstance(request, View):
+            if not publishes:
                 raise UnknownStreamError("nobody publishes this stream")
-            worker = self._least_loaded()
+            worker = self._least_loaded(refused)
             if worker is None:
                 return None
-            stream = self._streams[request.stream_id] = _Stream((worker,))
-        publishes = isinstance(request, Publish)
+            stream = self._streams[request.stream_id] = _Stream(worker)
         stream.publishers += publishes
-        seat = self._seats[request.peer_id] = Seat(stream.homes[0], request.stream_id, publishes)
-        self._workers[seat.worker].peers += 1
+        worker = stream.home if publishes else self._worker_for_viewer(stream, refused)
+        cascade = None if worker == stream.home else self._cascade(request.stream_id, stream, worker)
+        seat = self._seats[request.peer_id] = Seat(worker, request.stream_id, publishes, cascade)
+        self._count(seat, 1)
         return seat
 
-    def _least_loaded(self) -> int | None:
+    def _new_frame_seat(self, peer_id: str, refused: Collection[int]) -> Seat | None:
+        worker = self._least_loaded(refused)
+        if worker is None:
+            return None
+        seat = self._seats[peer_id] = Seat(worker, None, publishes=False)
+        self._count(seat, 1)
+        return seat
+
+    def _worker_for_viewer(self, stream: _Stream, refused: Collection[int]) -> int:
+        """The first that has the stream and room; else one with room, to which it is carried."""
+        takers = self._open_workers(refused)
+        if not takers:
+            return stream.home
+        homes = (stream.home, *stream.cascades)
+        roomy = [one for one in takers if self._workers[one].viewers < self._viewers_per_worker]
+        here = next((one for one in homes if one in roomy), None)
+        if here is not None:
+            return here
+        if roomy:
+            return min(roomy, key=self._burden)
+        # All are full, and still take viewers: the fewer there are, the better; of equals the home.
+        order = [*homes, *takers]
+        return min(takers, key=lambda one: (self._workers[one].viewers, order.index(one)))
+
+    def _cascade(self, stream_id: str, stream: _Stream, worker: int) -> Cascade:
+        cascade = stream.cascades.get(worker)
+        if cascade is None:
+            cascade = Cascade(number=next(self._numbers), stream_id=stream_id, home=stream.home, far=worker)
+            stream.cascades[worker] = cascade
+        return cascade
+
+    def _open_workers(self, refused: Collection[int]) -> list[int]:
+        return [one for one, known in self._workers.items() if known.accepting and one not in refused]
+
+    def _least_loaded(self, refused: Collection[int]) -> int | None:
         """Peers before processor time: what has just been put somewhere has used none yet."""
         if not self._workers:
             return None
-        return min(self._workers, key=self._burden)
+        return min(self._workers, key=lambda one: (one in refused, self._burden(one)))
 
     def _burden(self, worker: int) -> tuple[bool, int, float, int]:
         known = self._workers[worker]
         return not known.accepting, known.peers, known.cpu_fraction, worker
+
+    # -- counts
+
+    def _count(self, seat: Seat, change: int) -> None:
+        worker = self._workers.get(seat.worker)
+        if worker is not None:
+            worker.peers += change
+            worker.viewers += 0 if seat.publishes or seat.stream_id is None else change
+        if seat.cascade is not None:
+            seat.cascade.viewers += change
+
+    def _unpublish(self, stream_id: str) -> tuple[Cascade, ...]:
+        stream = self._streams[stream_id]
+        stream.publishers -= 1
+        if stream.publishers:
+            return ()
+        ended = self._end_cascades(stream_id)
+        del self._streams[stream_id]
+        return ended
+
+    def _end_cascades(self, stream_id: str) -> tuple[Cascade, ...]:
+        ended = tuple(self._streams[stream_id].cascades.values())
+        for cascade in ended:
+            self.end(cascade, CloseReason.SOURCE_ENDED)
+        return ended
+
+    def _cascades(self) -> Iterable[Cascade]:
+        return itertools.chain.from_iterable(one.cascades.values() for one in self._streams.values())

@@ -11,6 +11,7 @@ from pathlib import Path
 import trio
 
 from engine.media.host import HostSettings, WorkersHost, open_workers
+from engine.media.readers import Readers
 
 POLL_SECONDS = 0.01
 """How often to look for the end of a process where the system cannot tell it."""
@@ -19,15 +20,15 @@ POLL_SECONDS = 0.01
 class WorkerProcess:
     """A process with a worker."""
 
-    def __init__(self, theirs: socket.socket) -> None:
-        descriptor = theirs.fileno()
+    def __init__(self, theirs: socket.socket, rights: socket.socket) -> None:
+        descriptors = theirs.fileno(), rights.fileno()
         # Started by this thread and not by one of trio's: when the thread that started it ends, the worker is
         # killed, for that is what the kernel takes for the parent's death.
-        with theirs:
+        with theirs, rights:
             self._process = subprocess.Popen(  # noqa: S603 # our own interpreter and module
-                [sys.executable, "-P", "-m", "engine.media.worker", str(descriptor), str(os.getpid())],
+                [sys.executable, "-P", "-m", "engine.media.worker", *map(str, (*descriptors, os.getpid()))],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[descriptor],
+                pass_fds=descriptors,
                 # A group of its own: Ctrl-C at a terminal is for the parent, which then ends its workers.
                 process_group=0,
                 env={
@@ -50,11 +51,13 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def open_process_host(settings: HostSettings) -> AsyncIterator[WorkersHost]:
-    """A host with a process for each worker.
+async def open_process_host(
+    settings: HostSettings, readers: Readers | None = None
+) -> AsyncIterator[WorkersHost]:
+    """A host with a process for each worker. Given `readers` outlive it.
 
     Raises:
         MediaError: a worker cannot start.
     """
-    async with open_workers(WorkerProcess, settings) as host:
+    async with open_workers(WorkerProcess, settings, readers) as host:
         yield host

@@ -12,6 +12,13 @@ import attrs
 import trio
 
 from engine.errors import MediaError
+from engine.media.frame_words import CallableSink as CallableSink
+from engine.media.frame_words import CallableSource as CallableSource
+from engine.media.frame_words import FileSink as FileSink
+from engine.media.frame_words import FileSource as FileSource
+from engine.media.frame_words import FrameSink as FrameSink
+from engine.media.frame_words import FrameSource as FrameSource
+from engine.media.frame_words import PatternSource as PatternSource
 from engine.vocabulary import length
 
 
@@ -34,6 +41,8 @@ class CloseReason(StrEnum):
     """It went silent."""
     SOURCE_ENDED = "source_ended"
     """The stream that it viewed is gone."""
+    FAULT = "fault"
+    """What it plays or records has failed; a PeerFault came before."""
     DRAINED = "drained"
     WORKER_GONE = "worker_gone"
 
@@ -46,6 +55,19 @@ class Candidate:
     """The line without `a=`; it holds addresses, so it does not print."""
     sdp_mid: str | None = None
     sdp_m_line_index: int | None = None
+
+    @property
+    def is_well_formed(self) -> bool:
+        """RFC 8839 section 5.1: foundation, component, transport, priority, address, port, `typ`, type."""
+        words = self.candidate.removeprefix("a=").split()
+        return not words or (
+            len(words) >= 8
+            and words[0].startswith("candidate:")
+            and words[6] == "typ"
+            and words[1].isdigit()
+            and words[3].isdigit()
+            and words[5].isdigit()
+        )
 
 
 # -- requests
@@ -78,6 +100,37 @@ class View(MediaRequest):
     sdp_offer: str = attrs.field(repr=length)
     layer: str | None = None
     """RID of the simulcast layer to begin with; the first one when None."""
+
+
+@attrs.frozen(kw_only=True)
+class FramePeerRequest(MediaRequest):
+    """Base of the two that begin a peer with frames, which is of no stream: it speaks to any other peer."""
+
+    peer_id: str
+    send: FrameSource | None = None
+    receive: FrameSink | None = None
+    """One of the two at least."""
+
+
+@attrs.frozen(kw_only=True)
+class OpenFramePeer(FramePeerRequest):
+    """A peer with frames that offers; what the other side answers is told by TakeAnswer."""
+
+
+@attrs.frozen(kw_only=True)
+class AnswerFramePeer(FramePeerRequest):
+    """A peer with frames that answers the other side's offer."""
+
+    sdp_offer: str = attrs.field(repr=length)
+
+
+@attrs.frozen(kw_only=True)
+class TakeAnswer(MediaRequest):
+    """The answer to the offer of a peer with frames. It cannot be undone: once begun, it is done."""
+
+    peer_id: str
+    sdp_answer: str = attrs.field(repr=length)
+    """With candidates inside, or else AddCandidates brings them."""
 
 
 @attrs.frozen(kw_only=True)
@@ -115,7 +168,10 @@ class LimitBitrate(MediaRequest):
 
 @attrs.frozen(kw_only=True)
 class ClosePeer(MediaRequest):
-    """End a peer. Closing a publisher ends its stream, and with it every viewer of it."""
+    """End a peer. Closing a publisher ends its stream, and with it every viewer of it.
+
+    When this is answered, what a peer with frames has recorded is complete.
+    """
 
     peer_id: str
     reason: CloseReason = CloseReason.REQUESTED
@@ -159,16 +215,34 @@ class Answered(MediaAnswer):
 
     def with_candidates(self) -> str:
         """The answer with the candidates inside, for clients that do not trickle."""
-        lines = self.sdp_answer.rstrip("\r\n").split("\r\n")
-        inside = [f"a={one.candidate}" for one in self.candidates if one.candidate] + ["a=end-of-candidates"]
-        out: list[str] = []
-        for line in lines:
-            if line.startswith("m=") and any(one.startswith("m=") for one in out):
-                out += inside
-            out.append(line)
-        if any(one.startswith("m=") for one in out):
+        return _with_candidates(self.sdp_answer, self.candidates)
+
+
+@attrs.frozen(kw_only=True)
+class Offered(MediaAnswer):
+    """An SDP offer of ours; candidates as in Answered."""
+
+    sdp_offer: str = attrs.field(repr=length)
+    """Without candidate lines."""
+    candidates: tuple[Candidate, ...]
+    """Ours, ending with the empty one."""
+
+    def with_candidates(self) -> str:
+        """The offer with the candidates inside, for servers that do not trickle."""
+        return _with_candidates(self.sdp_offer, self.candidates)
+
+
+def _with_candidates(sdp: str, candidates: Iterable[Candidate]) -> str:
+    lines = sdp.rstrip("\r\n").split("\r\n")
+    inside = [f"a={one.candidate}" for one in candidates if one.candidate] + ["a=end-of-candidates"]
+    out: list[str] = []
+    for line in lines:
+        if line.startswith("m=") and any(one.startswith("m=") for one in out):
             out += inside
-        return "\r\n".join(out) + "\r\n"
+        out.append(line)
+    if any(one.startswith("m=") for one in out):
+        out += inside
+    return "\r\n".join(out) + "\r\n"
 
 
 @attrs.frozen(kw_only=True)
@@ -238,6 +312,21 @@ class PeerQuality(PeerEvent):
 
 
 @attrs.frozen(kw_only=True)
+class SourceFinished(PeerEvent):
+    """All that a peer with frames had to play is sent; the peer stays until it is closed."""
+
+
+@attrs.frozen(kw_only=True)
+class PeerFault(PeerEvent):
+    """The source or the sink of a peer with frames has failed, so the peer closes; nothing else does."""
+
+    where: str
+    """`source`, `sink`, `encoder` and other parts of it."""
+    error: str
+    """Type of the exception."""
+
+
+@attrs.frozen(kw_only=True)
 class MediaFault(MediaEvent):
     """A task or a callback of the media side raised; nothing else was disturbed."""
 
@@ -285,6 +374,18 @@ def numbers_of(events: Iterable[MediaEvent]) -> int:
 
 class BadOfferError(MediaError):
     """The offer cannot be used; the text says why and quotes nothing of it."""
+
+
+class BadAnswerError(MediaError):
+    """The answer cannot be used, or none is due; the text says why and quotes nothing of it."""
+
+
+class BadSourceError(MediaError):
+    """There is nothing to play: no such file, no such callable, or figures out of range."""
+
+
+class BadSinkError(MediaError):
+    """It cannot be recorded there: no such folder, callable, or kind of file."""
 
 
 class NoCommonCodecError(BadOfferError):

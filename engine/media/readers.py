@@ -1,7 +1,7 @@
 """Readers of a host's events: each has a bounded channel of its own, and the slow ones lose the oldest."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
 
 import trio
@@ -53,6 +53,17 @@ class Readers:
         for channel in self._channels:
             _close(channel)
         self._channels.clear()
+
+
+@contextmanager
+def open_readers(given: Readers | None, limit: int) -> Iterator[Readers]:
+    """The given readers, which stay open, or fresh ones, which end with the block."""
+    readers = given if given is not None else Readers(limit)
+    try:
+        yield readers
+    finally:
+        if given is None:
+            readers.close()
 
 
 def _hand(channel: _Channel, batch: Batch) -> None:

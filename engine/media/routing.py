@@ -1,4 +1,4 @@
-"""What runs inside a worker unless something else is asked for: the router, from plain settings."""
+"""What runs inside a worker unless something else is asked for: a switchboard, from plain settings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,15 +6,16 @@ from typing import Any
 import attrs
 
 from engine.errors import ConfigurationError
+from engine.media.frame_peer.peers import FramePeers
 from engine.media.protocol import MediaEvent
 from engine.media.router.ice_mux import Listening
 from engine.media.router.router import Router, RouterConfig
+from engine.media.settings import PORT_MAX
+from engine.media.switchboard import Switchboard
 
-PORT_MAX = 65_535
 
-
-def open_router(config: Mapping[str, Any], emit: Callable[[MediaEvent], None]) -> Router:
-    """A router that is not open yet, from RouterConfig's settings by name.
+def open_router(config: Mapping[str, Any], emit: Callable[[MediaEvent], None]) -> Switchboard:
+    """A router and peers with frames that are not open yet, from RouterConfig's settings by name.
 
     Each of `listening` is a mapping of Listening's settings. Every worker has ports of its own: the one that
     is given belongs to worker 0, the next to worker 1, and so on.
@@ -27,9 +28,11 @@ def open_router(config: Mapping[str, Any], emit: Callable[[MediaEvent], None]) -
     if "listening" in settings:
         settings["listening"] = tuple(_listening(each, worker) for each in _entries(settings["listening"]))
     try:
-        return Router(RouterConfig(**settings), emit)
+        router_config = RouterConfig(**settings)
     except TypeError as error:
         raise ConfigurationError("media", str(error).partition(" ")[2]) from error
+    frame_peers = FramePeers(emit, connect_seconds=router_config.connect_seconds)
+    return Switchboard(Router(router_config, emit), frame_peers)
 
 
 def _entries(listening: Any) -> Sequence[Mapping[str, Any]]:

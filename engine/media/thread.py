@@ -16,6 +16,7 @@ import msgspec
 import trio
 
 from engine.media.host import HostSettings, WorkersHost, open_workers
+from engine.media.readers import Readers
 from engine.media.worker import serve
 
 END_SECONDS = 2.0
@@ -29,15 +30,17 @@ class WorkerThread:
     and its thread would hold up the interpreter's exit when media code is stuck.
     """
 
-    def __init__(self, theirs: socket.socket) -> None:
+    def __init__(self, theirs: socket.socket, rights: socket.socket) -> None:
         self._token = trio.lowlevel.current_trio_token()
         self._ended = trio.Event()
-        self._thread = threading.Thread(target=self._run, args=(theirs,), name="media worker", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(theirs, rights), name="media worker", daemon=True
+        )
         self._thread.start()
 
-    def _run(self, theirs: socket.socket) -> None:
+    def _run(self, theirs: socket.socket, rights: socket.socket) -> None:
         try:
-            anyio.run(serve, theirs, backend="asyncio")
+            anyio.run(serve, theirs, rights, backend="asyncio")
         finally:
             with contextlib.suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._ended.set)
@@ -51,13 +54,15 @@ class WorkerThread:
 
 
 @asynccontextmanager
-async def open_thread_host(settings: HostSettings) -> AsyncIterator[WorkersHost]:
-    """A host with a thread for each worker.
+async def open_thread_host(
+    settings: HostSettings, readers: Readers | None = None
+) -> AsyncIterator[WorkersHost]:
+    """A host with a thread for each worker. Given `readers` outlive it.
 
     Raises:
         MediaError: a worker cannot start.
     """
     # The memory is the whole program's.
     limits = msgspec.structs.replace(settings.limits, rss_max_bytes=None)
-    async with open_workers(WorkerThread, attrs.evolve(settings, limits=limits)) as host:
+    async with open_workers(WorkerThread, attrs.evolve(settings, limits=limits), readers) as host:
         yield host

@@ -1,4 +1,6 @@
-"""The asyncio side: runs a router, answers requests, reports. `python -m engine.media.worker FD PARENT`.
+"""The asyncio side: runs a router, answers requests, reports.
+
+`python -m engine.media.worker FD RIGHTS PARENT`: its two sockets, and the process that started it.
 
 Requests are plain asyncio tasks and are cancelled by plain `Task.cancel`: an anyio scope would cancel every
 await of a media library's clean-up again.
@@ -25,8 +27,10 @@ from engine.errors import EngineError, MediaError
 from engine.media import frames
 from engine.media import protocol as p
 from engine.media.frames import Frame, FrameBuffer, FrameError, Start
+from engine.media.inner import OpenPipe
 from engine.media.load import Gauge
 from engine.media.outbox import Outbox
+from engine.media.rights import Handed
 
 LAG_SECONDS = 0.05
 """How often the loop is asked whether it is on time."""
@@ -50,6 +54,9 @@ class Router(Protocol):
     async def handle(self, request: p.MediaRequest) -> p.MediaAnswer:
         """Do what is asked, or raise a MediaError."""
 
+    async def connect(self, request: OpenPipe, sock: socket.socket) -> p.MediaAnswer:
+        """Carry a stream through `sock`, which it owns from now on, or raise a MediaError."""
+
 
 RouterFactory: TypeAlias = Callable[[Mapping[str, Any], Callable[[p.MediaEvent], None]], Router]
 
@@ -59,18 +66,18 @@ class _Asked:
     """A request that runs."""
 
     name: str
-    task: "asyncio.Task[p.MediaAnswer]"
+    task: "asyncio.Task[None]"
     cancelled: bool = False
 
 
 class Worker:
     """Dispatches frames to a router, and answers each request once."""
 
-    def __init__(self, start: Start, write: Callable[[Frame], None]) -> None:
+    def __init__(self, start: Start, write: Callable[[Frame], None], handed: Handed) -> None:
         self._loop = asyncio.get_running_loop()
         self._limits = start.limits
         self._worker = start.worker
-        self._write = write
+        self._write, self._handed = write, handed
         self.outbox = Outbox(write, self._loop.call_soon, start.limits.events_max)
         self._gauge = Gauge(start.limits)
         self._start = start
@@ -159,9 +166,16 @@ class Worker:
         except FrameError as error:
             self._write(frames.refusal(number, error))
             return
-        task = self._loop.create_task(self._handle(request))
+        task = self._loop.create_task(self._answer(number, request))
         self._asked[number] = _Asked(type(request).__name__, task)
         task.add_done_callback(lambda _: self._settle(number))
+
+    async def _answer(self, number: int, request: p.MediaRequest) -> None:
+        answer = await self._handle(request)
+        sealed = frames.seal(answer)
+        # At once and not when the loop turns: a peer that closes next has been answered before.
+        del self._asked[number]
+        self._say(frames.Answer(number, sealed))
 
     def _cancel(self, number: int) -> None:
         asked = self._asked.get(number)
@@ -173,16 +187,18 @@ class Worker:
         if self._router is None or self._stopping.is_set():
             raise p.WorkerGoneError("the worker is ending")
         match request:
-            case p.Publish() | p.View():
+            case p.Publish() | p.View() | p.FramePeerRequest():
                 return await self._admit(self._router, request)
             case p.Drain():
                 self._draining = True
             case p.GetStatistics(peer_id=None):
                 answer = await self._router.handle(request)
                 return self._with_own_figures(answer)
+            case OpenPipe(pipe=pipe):
+                return await self._router.connect(request, self._handed.take(pipe))
         return await self._router.handle(request)
 
-    async def _admit(self, router: Router, request: p.Publish | p.View) -> p.MediaAnswer:
+    async def _admit(self, router: Router, request: p.Publish | p.View | p.FramePeerRequest) -> p.MediaAnswer:
         known = request.peer_id in self._peers
         if not known and not self._accepting:
             raise p.HostBusyError("draining" if self._draining else "overloaded")
@@ -202,25 +218,27 @@ class Worker:
             self._empty.set()
 
     def _settle(self, number: int) -> None:
-        asked = self._asked.pop(number)
-        settled = self._settled(number, asked)
+        """Called when its task has ended."""
+        asked = self._asked.pop(number, None)
+        if asked is not None:
+            self._say(self._unanswered(number, asked))
+
+    def _say(self, settled: frames.Answer | frames.Refusal | frames.Unwound) -> None:
         # What happened before the answer is told before it.
         self.outbox.flush()
         try:
             self._write(settled)
         except FrameError as error:
-            self._write(frames.refusal(number, error))
+            self._write(frames.refusal(settled.number, error))
 
-    def _settled(self, number: int, asked: _Asked) -> Frame:
-        if asked.task.cancelled():
-            if asked.cancelled or self._stopping.is_set():
-                return frames.Unwound(number)
-            error: BaseException = asyncio.CancelledError()
+    def _unanswered(self, number: int, asked: _Asked) -> frames.Refusal | frames.Unwound:
+        if not asked.task.cancelled():
+            error = asked.task.exception()
+            assert error is not None, "it has answered"
+        elif asked.cancelled or self._stopping.is_set():
+            return frames.Unwound(number)
         else:
-            raised = asked.task.exception()
-            if raised is None:
-                return frames.Answer(number, frames.seal(asked.task.result()))
-            error = raised
+            error = asyncio.CancelledError()
         if isinstance(error, MediaError):
             return frames.refusal(number, error)
         self._fault(asked.name, error)
@@ -334,8 +352,9 @@ def _rss_bytes() -> int:
 class _Wire(asyncio.Protocol):
     """The worker's end of the socket pair."""
 
-    def __init__(self) -> None:
+    def __init__(self, handed: Handed) -> None:
         loop = asyncio.get_running_loop()
+        self._handed = handed
         self._buffer = FrameBuffer()
         self._transport: asyncio.Transport | None = None
         self.worker: Worker | None = None
@@ -385,7 +404,7 @@ class _Wire(asyncio.Protocol):
             self.worker.hear(frame)
         elif isinstance(frame, Start):
             # At once, for a Stop may be right behind.
-            self.worker = Worker(frame, self.write)
+            self.worker = Worker(frame, self.write, self._handed)
             self.begun.set_result(self.worker)
         else:
             raise FrameError("the first frame is not a Start")
@@ -397,14 +416,19 @@ class _Wire(asyncio.Protocol):
             self.begun.set_result(None)
 
 
-async def serve(sock: socket.socket) -> None:
-    """Be a worker on `sock` until the host says stop or goes away. Closes `sock`."""
-    wire = _Wire()
+async def serve(sock: socket.socket, rights: socket.socket) -> None:
+    """Be a worker on `sock` until the host says stop or goes away. Closes both.
+
+    `rights` is what sockets are handed over by.
+    """
+    handed = Handed(rights)
+    wire = _Wire(handed)
     await asyncio.get_running_loop().create_unix_connection(lambda: wire, sock=sock)
     worker = await wire.begun
     if worker is not None:
         await worker.run()
     await wire.close()
+    handed.close()
 
 
 def _die_with_parent(parent: int) -> None:  # pragma: no cover # see main
@@ -421,9 +445,9 @@ def main() -> None:  # pragma: no cover # it ends the process, and the measuring
     # A terminal's Ctrl-C reaches the whole group; when to end is the parent's to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    descriptor, rights, parent = map(int, sys.argv[1:])
     _die_with_parent(parent)
-    anyio.run(serve, socket.socket(fileno=descriptor), backend="asyncio")
+    anyio.run(serve, socket.socket(fileno=descriptor), socket.socket(fileno=rights), backend="asyncio")
     # Threads that a media library may have left would hold up an ordinary exit.
     os._exit(0)
 

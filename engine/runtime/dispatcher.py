@@ -2,7 +2,6 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import attrs
 import msgspec
@@ -10,7 +9,6 @@ import structlog
 import trio
 
 from engine.codec.records import RecordCodec
-from engine.effects import Reply
 from engine.errors import (
     CallCrashedError,
     CodecError,
@@ -22,8 +20,8 @@ from engine.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from engine.journal.fold import answer_again, encoded, fold
-from engine.journal.port import Journal, NewEvent, Write
+from engine.journal.fold import answer_again
+from engine.journal.port import Journal
 from engine.machine.family import (
     DUPLICATE,
     AbsentError,
@@ -34,13 +32,15 @@ from engine.machine.family import (
     Performance,
     RuleError,
     StreamState,
-    apply_change,
 )
 from engine.machine.step import Outcome
 from engine.machine.table import Crash, RebuildOnCrash
-from engine.runtime.supervisor import contained, described
+from engine.runtime.answers import Answer, Answers, Done, Ticket
+from engine.runtime.streams import Streams
+from engine.runtime.supervisor import described
 from engine.runtime.world import World
-from engine.vocabulary import Address, Command, Message
+from engine.runtime.writes import Writer
+from engine.vocabulary import Address, Command
 
 PARKED_MAX = 1_024
 """Commands that may wait for one stream; one more is answered with OverloadedError."""
@@ -48,27 +48,9 @@ PARKED_MAX = 1_024
 RETRIES_MAX = 50
 """How often a command is decided anew after another writer was faster."""
 
-SNAPSHOT_EVERY = 200
-"""Events between two snapshots of a stream; below that a fold is faster than reading a snapshot."""
-
 CLOSED = "the engine was left"
 
 log = structlog.get_logger("switchhook.runtime")
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What the sender of a command learns."""
-
-    outcome: Outcome
-    reason: str = ""
-    message: Message | None = None
-    """What a `Reply` effect said."""
-    error: EngineError | None = None
-    """Set when the command could not be decided or journaled; then `outcome` says nothing."""
-    stamp_at: float = 0.0
-
-
-Done: TypeAlias = Callable[[Answer], None]
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -79,30 +61,12 @@ class Committed(msgspec.Struct, frozen=True):
     at: float
 
 
-@attrs.define(eq=False)
-class _Ticket:
-    """One command, from its arrival to its answer."""
-
-    number: int
-    to: Address
-    command: Command
-    done: Done
-    timer: str | None = None
-    restart: bool = False
-    settles: str = ""
-    """The owed effect that is done."""
-    fresh: bool = False
-    tries: int = 0
-    alone: bool = False
-    """It gets an append of its own: one of those it was appended with cannot be journaled."""
-
-
 @attrs.frozen(eq=False)
 class _Batch:
     """Tickets that are journaled by one append."""
 
     draft: Draft
-    decided: list[tuple[_Ticket, Decision]]
+    decided: list[tuple[Ticket, Decision]]
 
 
 class Dispatcher:
@@ -120,8 +84,6 @@ class Dispatcher:
         world: World,
         nursery: trio.Nursery,
         on_commit: Callable[[Committed], None],
-        *,
-        streams_max: int = 200_000,
     ) -> None:
         self._journal = journal
         self._codec = codec
@@ -129,21 +91,18 @@ class Dispatcher:
         self._world = world
         self._nursery = nursery
         self._on_commit = on_commit
-        self._streams_max = streams_max
-        self._streams: dict[str, StreamState] = {}
-        self._busy: set[str] = set()
-        self._parked: dict[str, deque[_Ticket]] = {}
+        self._streams = Streams(journal, codec, family)
+        self._writer = Writer(codec, family, self._streams.after)
+        self._answers = Answers()
+        self._parked: dict[str, deque[Ticket]] = {}
         self._loading: set[str] = set()
-        self._reading: Counter[str] = Counter()
         self._crashed: set[Address] = set()
         self._rebuilt: Counter[Address] = Counter()
-        self._answers: deque[tuple[_Ticket, Answer]] = deque()
-        self._answering = False
         self._closed = False
         self._number = 0
         self._idle = trio.Event()
         self.in_flight = 0
-        self.counts: dict[tuple[str, str, str], int] = {}
+        self.counts = self._answers.counts
         """How many commands had each (kind, command, outcome)."""
 
     def submit(
@@ -162,19 +121,19 @@ class Dispatcher:
         """
         stamped = attrs.evolve(command, stamp=self._world.stamp(command_id))
         self._number += 1
-        self._take([_Ticket(self._number, to, stamped, done, timer, fresh=fresh)])
+        self._take([Ticket(self._number, to, stamped, done, timer, fresh=fresh)])
 
     def submit_restart(self, to: Address, done: Done) -> None:
         """Apply the restart policies of `to`'s timers."""
         self._number += 1
         stamped = Command(stamp=self._world.stamp())
-        self._take([_Ticket(self._number, to, stamped, done, restart=True)])
+        self._take([Ticket(self._number, to, stamped, done, restart=True)])
 
     def submit_settled(self, to: Address, owed: str, done: Done) -> None:
         """Note that an asked effect of `to` is done and need not be asked again after a crash."""
         self._number += 1
         stamped = Command(stamp=self._world.stamp())
-        self._take([_Ticket(self._number, to, stamped, done, settles=owed)])
+        self._take([Ticket(self._number, to, stamped, done, settles=owed)])
 
     def close(self) -> None:
         """Decide nothing any more, and tell whoever waits.
@@ -184,9 +143,9 @@ class Dispatcher:
         """
         self._closed = True
         for ticket in [one for queue in self._parked.values() for one in queue]:
-            self._fail(ticket, UnavailableError(CLOSED))
+            self._answers.failed(ticket, UnavailableError(CLOSED))
         self._parked.clear()
-        self._tell_answers()
+        self._answers.tell()
 
     async def wait_idle(self) -> None:
         """Wait until nothing is on its way into the journal."""
@@ -196,39 +155,27 @@ class Dispatcher:
 
     def peek(self, stream: str) -> StreamState | None:
         """The committed state of a loaded stream; not to be changed."""
-        return self._streams.get(stream)
+        return self._streams.loaded.get(stream)
 
     async def read(self, stream: str) -> StreamState:
         """The committed state of `stream`, read from the journal if need be; not to be changed."""
-        state = self._streams.get(stream)
-        if state is not None:
-            return state
-        self._reading[stream] += 1
-        try:
-            loaded = await self._journal.load(stream)
-        except UnicodeEncodeError as error:
-            raise CodecError("the name of a stream has to be UTF-8") from error
-        finally:
-            self._reading -= Counter((stream,))
-        state = self._streams.setdefault(stream, fold(self._family, self._codec, stream, loaded))
-        self._evict(keep=stream)
-        return state
+        return await self._streams.read(stream)
 
     def statistics(self) -> dict[str, int]:
         """Sizes for metrics."""
         return {
-            "streams": len(self._streams),
-            "busy": len(self._busy),
+            "streams": len(self._streams.loaded),
+            "busy": len(self._streams.busy),
             "parked": sum(len(queue) for queue in self._parked.values()),
         }
 
     # -- deciding
 
-    def _take(self, tickets: Sequence[_Ticket]) -> None:
+    def _take(self, tickets: Sequence[Ticket]) -> None:
         batch = self._empty()
         for ticket in tickets:
             if self._closed:
-                self._fail(ticket, UnavailableError(CLOSED))
+                self._answers.failed(ticket, UnavailableError(CLOSED))
                 continue
             if ticket.alone:
                 batch = self._sent(batch)
@@ -236,10 +183,10 @@ class Dispatcher:
             if ticket.alone:
                 batch = self._sent(batch)
         self._sent(batch)
-        self._tell_answers()
+        self._answers.tell()
 
     def _empty(self) -> _Batch:
-        return _Batch(Draft(self._family, self._streams), [])
+        return _Batch(Draft(self._family, self._streams.loaded), [])
 
     def _sent(self, batch: _Batch) -> _Batch:
         """Append the batch, and begin another."""
@@ -247,7 +194,7 @@ class Dispatcher:
             self._append(batch)
         return self._empty()
 
-    def _decide(self, batch: _Batch, ticket: _Ticket) -> None:
+    def _decide(self, batch: _Batch, ticket: Ticket) -> None:
         try:
             decision = self._decision(batch.draft, ticket)
         except AbsentError as absent:
@@ -257,14 +204,14 @@ class Dispatcher:
         except RuleError as crash:
             self._crash(batch, ticket, crash)
             return
-        waits_for = next((stream for stream in decision.changes if stream in self._busy), None)
+        waits_for = next((stream for stream in decision.changes if stream in self._streams.busy), None)
         if waits_for is not None:
             self._park(ticket, waits_for)
             return
         batch.draft.accept(decision)
         batch.decided.append((ticket, decision))
 
-    def _decision(self, draft: Draft, ticket: _Ticket) -> Decision:
+    def _decision(self, draft: Draft, ticket: Ticket) -> Decision:
         if ticket.to in self._crashed:
             raise RuleError(ticket.to)
         if ticket.settles:
@@ -273,20 +220,20 @@ class Dispatcher:
             return draft.decide_restart(ticket.to, ticket.command.stamp)
         return draft.decide(ticket.to, ticket.command, timer=ticket.timer, fresh=ticket.fresh)
 
-    def _park(self, ticket: _Ticket, stream: str) -> None:
+    def _park(self, ticket: Ticket, stream: str) -> None:
         queue = self._parked.setdefault(stream, deque())
         if len(queue) >= PARKED_MAX:
-            self._fail(ticket, OverloadedError(f"{len(queue)} commands wait for {stream}"))
+            self._answers.failed(ticket, OverloadedError(f"{len(queue)} commands wait for {stream}"))
             return
         queue.append(ticket)
 
     # -- a rule that raises
 
-    def _crash(self, batch: _Batch, ticket: _Ticket, crash: RuleError) -> None:
+    def _crash(self, batch: _Batch, ticket: Ticket, crash: RuleError) -> None:
         address = crash.address
         command = type(ticket.command).__name__
         log.error("rule_raised", member=str(address), command=command, raised=described(crash))
-        self._fail(ticket, CallCrashedError(f"a rule of {address} raised; it has ended"), "crashed")
+        self._answers.failed(ticket, CallCrashedError(f"a rule of {address} raised; it has ended"), "crashed")
         policy = self._family.kinds[address.kind].table.crash
         if isinstance(ticket.command, Crash) or policy is None:
             # Its crash reaction raises too: nothing can be journaled about it, so it only stops.
@@ -299,27 +246,24 @@ class Dispatcher:
         self._number += 1
         reason = type(crash.__cause__).__name__ if crash.__cause__ is not None else "unknown"
         ended = Crash(reason, stamp=self._world.stamp())
-        self._decide(batch, _Ticket(self._number, address, ended, _nobody_asked))
+        self._decide(batch, Ticket(self._number, address, ended, _nobody_asked))
 
     def _forget(self, batch: _Batch, stream: str) -> None:
         """Have `stream` read from the journal again, unless what was decided on it is on its way there."""
-        if stream not in self._busy and stream not in batch.draft.changes:
-            self._streams.pop(stream, None)
+        if stream not in self._streams.busy and stream not in batch.draft.changes:
+            self._streams.drop((stream,))
 
     # -- journaling
 
     def _append(self, batch: _Batch) -> None:
-        touched: dict[str, int] = {}
-        for _, decision in batch.decided:
-            for stream, change in decision.changes.items():
-                touched.setdefault(stream, change.base)
+        changes, at = batch.draft.changes, batch.decided[-1][0].command.stamp.at
         try:
-            writes = [self._write(stream, batch.draft.changes[stream], batch.decided) for stream in touched]
+            writes = [self._writer.write(stream, change, at) for stream, change in changes.items()]
             self._journal.submit(writes, lambda result: self._appended(batch, result))
         except (CodecError, ValueError) as error:
             self._not_journalable(batch, error)
             return
-        self._busy.update(touched)
+        self._streams.busy.update(changes)
         self.in_flight += 1
 
     def _not_journalable(self, batch: _Batch, error: CodecError | ValueError) -> None:
@@ -332,41 +276,7 @@ class Dispatcher:
             return
         log.error("not_journalable", command=type(tickets[0].command).__name__, reason=str(error))
         own = error if isinstance(error, CodecError) else CodecError(f"no journal can hold this: {error}")
-        self._fail(tickets[0], own)
-
-    def _write(self, stream: str, change: Change, decided: list[tuple[_Ticket, Decision]]) -> Write:
-        if not change.records:
-            return Write(stream, change.base, timers=tuple(change.timers.items()))
-        at = decided[-1][0].command.stamp.at
-        events = []
-        for record in change.records:
-            if record.cause is not None:
-                at = record.cause.stamp.at
-            events.append(NewEvent(self._codec.tag_of(type(record.event)), at, self._codec.encode(record)))
-        return Write(
-            stream,
-            change.base,
-            tuple(events),
-            tuple(change.timers.items()),
-            self._memberships(change),
-            snapshot=self._snapshot(stream, change),
-        )
-
-    def _memberships(self, change: Change) -> tuple[tuple[str, bool], ...]:
-        topics: dict[str, bool] = {}
-        for addresses, on in ((change.born, True), (change.ended, False)):
-            for address in addresses:
-                if self._family.kinds[address.kind].indexed:
-                    topics[f"live:{address.kind}"] = on
-        return tuple(topics.items())
-
-    def _snapshot(self, stream: str, change: Change) -> bytes | None:
-        if change.version // SNAPSHOT_EVERY == change.base // SNAPSHOT_EVERY:
-            return None
-        old = self._streams.get(stream) or StreamState()
-        state = StreamState(old.version, dict(old.members), dict(old.seen))
-        apply_change(state, change)
-        return encoded(self._codec, state)
+        self._answers.failed(tickets[0], own)
 
     def _appended(self, batch: _Batch, result: Sequence[int] | JournalError) -> None:
         self.in_flight -= 1
@@ -375,49 +285,32 @@ class Dispatcher:
             self._not_appended(batch, result)
         else:
             for stream, change in streams.items():
-                self._apply(stream, change)
+                self._streams.apply(stream, change)
             for ticket, decision in batch.decided:
                 self._answer(ticket, decision)
-        self._tell_answers()
+        self._answers.tell()
         if not isinstance(result, JournalError) and not self._closed:
             performances = tuple(one for _, decision in batch.decided for one in decision.performances)
             self._on_commit(Committed(streams, performances, batch.decided[-1][0].command.stamp.at))
         # Only now: what those who were told have sent at once waits behind what had come before it.
-        self._busy.difference_update(streams)
+        self._streams.busy.difference_update(streams)
         self._release(streams)
         if not self.in_flight:
             self._idle.set()
 
-    def _apply(self, stream: str, change: Change) -> None:
-        state = self._own(stream)
-        if state.version == change.base:
-            apply_change(state, change)
-        elif state.version < change.version:
-            # Read from the journal in the middle of others' appends: read it again when it is needed.
-            del self._streams[stream]
-        # Otherwise a reader was faster and has read what this append made.
-
-    def _own(self, stream: str) -> StreamState:
-        state = self._streams.get(stream)
-        if state is None:
-            state = self._streams[stream] = StreamState()
-            self._evict()
-        return state
-
     def _not_appended(self, batch: _Batch, error: JournalError) -> None:
         again = isinstance(error, ConflictError | UnknownOutcomeError | HistoryLostError)
         if again:
-            for stream in batch.draft.changes:
-                self._streams.pop(stream, None)
+            self._streams.drop(batch.draft.changes)
         for ticket, _ in batch.decided:
             ticket.tries += 1
             if again and not self._closed and ticket.tries <= RETRIES_MAX:
                 self._park(ticket, self._family.stream_of(ticket.to))
             else:
-                self._fail(ticket, error)
+                self._answers.failed(ticket, error)
 
     def _release(self, streams: Sequence[str] | dict[str, Change]) -> None:
-        waiting: list[_Ticket] = []
+        waiting: list[Ticket] = []
         for stream in streams:
             waiting += self._parked.pop(stream, ())
         if waiting:
@@ -426,23 +319,16 @@ class Dispatcher:
 
     # -- answering
 
-    def _answer(self, ticket: _Ticket, decision: Decision) -> None:
-        if decision.reason == DUPLICATE:
-            if self._closed:
-                self._fail(ticket, UnavailableError(CLOSED))
-                return
-            self._count(ticket, DUPLICATE)
+    def _answer(self, ticket: Ticket, decision: Decision) -> None:
+        if decision.reason != DUPLICATE:
+            self._answers.decided(ticket, decision)
+        elif self._closed:
+            self._answers.failed(ticket, UnavailableError(CLOSED))
+        else:
+            self._answers.count(ticket, DUPLICATE)
             self._nursery.start_soon(self._answer_again, ticket, decision)
-            return
-        self._count(ticket, decision.outcome)
-        message = None
-        for one in decision.performances:
-            if isinstance(one.effect, Reply):
-                message = one.effect.message
-        answer = Answer(decision.outcome, decision.reason, message, None, ticket.command.stamp.at)
-        self._answers.append((ticket, answer))
 
-    async def _answer_again(self, ticket: _Ticket, decision: Decision) -> None:
+    async def _answer_again(self, ticket: Ticket, decision: Decision) -> None:
         """Answer a repeated command by stepping the journaled one again; nothing is changed or performed."""
         stream = self._family.stream_of(ticket.to)
         answer = Answer(Outcome.REFUSED, error=UnavailableError(CLOSED))
@@ -454,30 +340,10 @@ class Dispatcher:
             answer = Answer(Outcome.REFUSED, error=error)
         finally:
             # Also when the engine is left meanwhile: whoever waits has to hear of it.
-            self._answers.append((ticket, answer))
-            self._tell_answers()
+            self._answers.add(ticket, answer)
+            self._answers.tell()
 
-    def _fail(self, ticket: _Ticket, error: EngineError, outcome: str = "failed") -> None:
-        self._count(ticket, outcome)
-        self._answers.append((ticket, Answer(Outcome.REFUSED, error=error)))
-
-    def _tell_answers(self) -> None:
-        """Answer in order, with nothing half decided: who is answered may send the next command at once."""
-        if self._answering:
-            return
-        self._answering = True
-        while self._answers:
-            ticket, answer = self._answers.popleft()
-            # Whoever asked may fail, and the journal's delivery must go on.
-            with contained("answer_not_taken", member=str(ticket.to), command=type(ticket.command).__name__):
-                ticket.done(answer)
-        self._answering = False
-
-    def _count(self, ticket: _Ticket, outcome: str) -> None:
-        key = (ticket.to.kind, type(ticket.command).__name__, outcome)
-        self.counts[key] = self.counts.get(key, 0) + 1
-
-    # -- loading and forgetting
+    # -- loading
 
     def _load_soon(self, stream: str) -> None:
         if stream not in self._loading:
@@ -490,23 +356,12 @@ class Dispatcher:
         except EngineError as error:
             log.error("stream_unreadable", stream=stream, reason=str(error))
             for ticket in self._parked.pop(stream, ()):
-                self._fail(ticket, error)
-            self._tell_answers()
+                self._answers.failed(ticket, error)
+            self._answers.tell()
         finally:
             self._loading.discard(stream)
-        if stream not in self._busy:
+        if stream not in self._streams.busy:
             self._release((stream,))
-
-    def _evict(self, keep: str = "") -> None:
-        """Drop the streams loaded longest ago; the journal has them."""
-        excess = len(self._streams) - self._streams_max
-        if excess <= 0:
-            return
-        # What is being read is kept as well: an older reading must not come in its place.
-        used = (self._busy, self._reading, (keep,))
-        idle = (one for one in self._streams if not any(one in some for some in used))
-        for stream in [name for name, _ in zip(idle, range(excess), strict=False)]:
-            del self._streams[stream]
 
 
 def _nobody_asked(_answer: Answer) -> None:

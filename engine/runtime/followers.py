@@ -25,8 +25,12 @@ Lost: TypeAlias = Callable[[], None]
 """Told once when the follower hears nothing any more, though it has not left."""
 
 
+CaughtUp: TypeAlias = Callable[[], None]
+"""Told once when everything that was announced before has been delivered."""
+
+
 def _nothing() -> None:
-    """Who does not care that nothing more comes."""
+    """Who does not care."""
 
 
 @attrs.define(eq=False)
@@ -37,6 +41,7 @@ class Follower:
     cursor: int
     deliver: Deliver
     lost: Lost
+    caught_up: CaughtUp
     live: bool = False
     closed: bool = False
 
@@ -62,13 +67,21 @@ class Followers:
     def __len__(self) -> int:
         return sum(len(followers) for followers in self._by_stream.values())
 
-    def follow(self, stream: str, since: int, deliver: Deliver, lost: Lost = _nothing) -> Follower:
+    def follow(
+        self,
+        stream: str,
+        since: int,
+        deliver: Deliver,
+        lost: Lost = _nothing,
+        caught_up: CaughtUp = _nothing,
+    ) -> Follower:
         """Deliver everything announced behind version `since`, then what comes, until `leave`."""
-        follower = Follower(stream, since, deliver, lost)
+        follower = Follower(stream, since, deliver, lost, caught_up)
         self._by_stream.setdefault(stream, set()).add(follower)
         state = self._dispatcher.peek(stream)
         if state is not None and state.version <= since:
             follower.live = True
+            caught_up()
         else:
             self._nursery.start_soon(self._catch_up, follower)
         return follower
@@ -116,6 +129,7 @@ class Followers:
                 if state.version <= follower.cursor:
                     # No await between this look and the flag: no commit can slip in between.
                     follower.live = True
+                    follower.caught_up()
                     return
                 await self._read_on(follower)
         except (JournalError, RuleError) as error:

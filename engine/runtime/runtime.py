@@ -1,6 +1,6 @@
 """The runtime of one journal: dispatcher, timers, scopes, performers and followers, put together."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -21,7 +21,8 @@ from engine.machine.family import LATE, OWED, Family, Performance, StreamState, 
 from engine.machine.step import Outcome, Snapshot
 from engine.machine.table import OnRestart, timer_name
 from engine.nurseries import open_block_nursery
-from engine.runtime.dispatcher import CLOSED, Answer, Committed, Dispatcher, Done
+from engine.runtime.answers import Answer, Done
+from engine.runtime.dispatcher import CLOSED, Committed, Dispatcher
 from engine.runtime.followers import Followers
 from engine.runtime.performers import Performer, Performers
 from engine.runtime.scopes import Scopes
@@ -266,14 +267,19 @@ async def open_runtime(
     *,
     world: World | None = None,
     performers: Mapping[str, Performer] | None = None,
+    made: Callable[[Runtime], None] | None = None,
 ) -> AsyncIterator[Runtime]:
     """Run the machines of `family` on an open journal until the block is left.
+
+    `made` hears of the runtime before anything is taken up again, and so before any performer is asked.
 
     Raises:
         EngineError: the journal cannot be read.
     """
     async with open_block_nursery() as nursery:
         runtime = Runtime(journal, codec, family, world or World(), performers or {}, nursery)
+        if made is not None:
+            made(runtime)
         try:
             await runtime.recover()
             nursery.start_soon(runtime.timers.run)

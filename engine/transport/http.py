@@ -1,7 +1,7 @@
 """The HTTP client: httpx on trio, with a total time and a pool that survives cancellation."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,6 +26,30 @@ class HttpAnswer:
     headers: httpx.Headers = attrs.field(repr=False)
     """Case-insensitive."""
     body: bytes = attrs.field(repr=False)
+
+
+class _Body(httpx.AsyncByteStream):
+    """A body that is there whole, sent in one piece.
+
+    httpx sends its own by an asynchronous generator, which a request that is cancelled while it is sent
+    leaves to the garbage collector.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Pieces(self._content)
+
+
+class _Pieces(AsyncIterator[bytes]):
+    def __init__(self, content: bytes) -> None:
+        self._left = [content] if content else []
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
 
 
 class HttpClient:
@@ -94,6 +118,7 @@ class HttpClient:
             request = self._client.build_request(
                 method, url, json=json, data=form, content=content, headers=headers
             )
+            request.stream = _Body(request.content)
             with trio.fail_after(seconds):
                 async with self._limiter:
                     return await self._exchange(request)

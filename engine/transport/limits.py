@@ -1,10 +1,16 @@
 """Every limit of the server, in one place; each has a policy, named where it is reached."""
 
+import re
+
 import attrs
 from attrs.validators import gt
 
 KIB = 1024
 MIB = 1024 * KIB
+ORIGIN = re.compile(
+    r"[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:[0-9]+)?|[a-z][a-z0-9+.-]*://\[[0-9a-f:]+\](:[0-9]+)?"
+)
+"""Scheme, host and perhaps a port: lower case, and no slash at the end."""
 
 
 def _positive(default: float) -> float:
@@ -17,6 +23,12 @@ def _count(default: int) -> int:
     """A whole number above zero."""
     field: int = attrs.field(default=default, validator=(attrs.validators.instance_of(int), gt(0)))
     return field
+
+
+def _origins(_limits: object, _field: object, value: tuple[str, ...]) -> None:
+    for origin in value:
+        if origin != "*" and not ORIGIN.fullmatch(origin):
+            raise ValueError("must be `*` or origins as browsers write them, such as https://app.example.org")
 
 
 @attrs.frozen(kw_only=True)
@@ -55,3 +67,5 @@ class Limits:
     """How long a closed connection may take to read our last bytes and close its side."""
     grace_seconds: float = _positive(5.0)
     """How long requests in flight may take after a stop was asked for."""
+    allowed_origins: tuple[str, ...] = attrs.field(default=(), validator=_origins)
+    """Whose pages may use it besides its own, such as `https://app.example.org`; `*` is everybody's."""

@@ -22,6 +22,14 @@ TEXT_ONLY = 1003
 ABNORMAL = 1006
 
 
+class UpgradeRefusedError(TransportBrokenError):
+    """The server answered the opening handshake with an HTTP status instead."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the server refused with status {status}")
+        self.status = status
+
+
 @attrs.frozen
 class _Target:
     """Where a WebSocket URL points to. It does not print: queries carry tokens."""
@@ -189,7 +197,7 @@ async def connect(
     """Open a WebSocket; it is closed when the block ends.
 
     Raises: ConfigurationError: the URL is wrong. TransportTimeoutError: not open within `connect_seconds`.
-    TransportBrokenError: no connection, or the server refused.
+    TransportBrokenError: no connection; UpgradeRefusedError: the server refused, with a status.
     """
     limits = limits or Limits()
     target = _Target.parse(url)
@@ -281,7 +289,7 @@ def _translate(error: Exception) -> Exception:
         case trio.TooSlowError():
             return TransportTimeoutError("the server did not open the WebSocket in time")
         case trio_websocket.ConnectionRejected():
-            return TransportBrokenError(f"the server refused with status {error.status_code}")
+            return UpgradeRefusedError(error.status_code)
         case OSError() | trio.BrokenResourceError():
             return TransportBrokenError("no connection to the server")
         case _:

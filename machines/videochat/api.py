@@ -1,18 +1,18 @@
 """The videochat handshake as an installed API: its table of messages, and how it is opened."""
 
-import inspect
 import secrets
 from typing import Any
 
 import attrs
 
 from engine.app.api import Api, Development, MessageType, SocketRoute
+from engine.app.discovery import words_of
 from engine.media.access.issuers import DEVELOPMENT_URL
-from engine.vocabulary import Command, Event, Message
 from machines.videochat import vocabulary, wire
 from machines.videochat.service import open_service
 from machines.videochat.settings import VideochatSettings
 from machines.videochat.table import KINDS
+from machines.videochat.upcasters import UPCASTERS
 
 SOURCE = "Videochat handshake API"
 SIBLING = "sibling text"
@@ -160,17 +160,6 @@ MESSAGES = (
 )
 
 
-def _words() -> tuple[type, ...]:
-    return (
-        tuple(
-            word
-            for _, word in inspect.getmembers(vocabulary, inspect.isclass)
-            if issubclass(word, Command | Event | Message) and word.__module__ == vocabulary.__name__
-        )
-        + _values()
-    )
-
-
 def _values() -> tuple[type, ...]:
     """The data of the four machines, for snapshots."""
     return (vocabulary.Ring, vocabulary.Line, vocabulary.Room, vocabulary.Seat)
@@ -196,7 +185,8 @@ API = Api(
     name="videochat",
     title=SOURCE,
     kinds=KINDS,
-    words=_words(),
+    words=(*words_of(vocabulary), *_values()),
+    upcasters=UPCASTERS,
     sockets=(SocketRoute(path="/videochat", summary=SOURCE, messages=MESSAGES),),
     errors=wire.ERRORS,
     settings=VideochatSettings,

@@ -14,7 +14,7 @@ import structlog
 from engine.effects import Send
 from engine.errors import EngineError, MediaError, OverloadedError, RemoteProtocolError
 from engine.machine.step import Outcome
-from engine.runtime.dispatcher import Answer
+from engine.runtime.answers import Answer
 from engine.runtime.followers import Follower
 from engine.transport.sockets import Socket
 from engine.vocabulary import Address, Command
@@ -390,7 +390,6 @@ class Session:
         command = v.AcceptCall(
             sender=self.user.id,
             device=self.device,
-            card=self.card,
             room_limit=self._service.settings.room_limit,
         )
         return Address(v.RING, data.videochat_request_id), command

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
@@ -386,9 +387,10 @@ class StartGlared(Command):
 class AcceptCall(Command):
     """`videochat:acceptVideochatRequest`."""
 
+    SCHEMA: ClassVar[int] = 2
+
     sender: str
     device: str = ""
-    card: UserCard | None = None
     room_limit: int = 50
     """Seats of the videochat that a direct call makes."""
 

@@ -35,8 +35,8 @@ OPENERS: dict[str, Opener] = {"process": open_process_host, "thread": open_threa
 def figures() -> Iterator[Figure]:
     """Of each kind of host, then of processes that are killed."""
     for kind, opener in OPENERS.items():
-        yield from trio.run(_requests, kind, opener)
-        yield from trio.run(_events, kind, opener)
+        yield from trio.run(requests, kind, opener)
+        yield from trio.run(events, kind, opener)
         yield from trio.run(_ends, kind, opener)
     yield from trio.run(_deaths)
 
@@ -51,7 +51,8 @@ async def _timed(function: Callable[[], Awaitable[object]]) -> float:
     return time.perf_counter() - began
 
 
-async def _requests(kind: str, opener: Opener) -> list[Figure]:
+async def requests(kind: str, opener: Opener) -> list[Figure]:
+    """One at a time, then many."""
     async with opener(_settings()) as host:
         await host.request(publish())
         ask = partial(host.request, p.AddCandidates(peer_id="ann", candidates=()))
@@ -75,7 +76,8 @@ async def _in_parallel(ask: Callable[[], Awaitable[object]]) -> None:
             nursery.start_soon(ask_some)
 
 
-async def _events(kind: str, opener: Opener) -> list[Figure]:
+async def events(kind: str, opener: Opener) -> list[Figure]:
+    """From a worker that has them in one turn."""
     flood = p.LimitBitrate(peer_id="quiet", bitrate_max_bps=EVENTS)
     async with opener(_settings()) as host, host.events() as reader:
         await host.request(publish("quiet"))

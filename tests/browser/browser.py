@@ -120,7 +120,7 @@ class Page:
     name: str
 
     async def call(self, name: str, *values: Any) -> Any:
-        """Call a function of the page and wait for what it promises."""
+        """Call a function such as `publish` or `conference.state`, and wait for what it promises."""
         return await self.session.ask("call", page=self.name, name=name, values=values)
 
     async def publish(self, peer: str, stream: str, **options: Any) -> None:
@@ -141,6 +141,18 @@ class Page:
         """Of now."""
         found: Figures = await self.call("figures", peer)
         return found
+
+    async def fill(self, selector: str, value: str) -> None:
+        """Type into a field."""
+        await self.session.ask("fill", page=self.name, selector=selector, value=value)
+
+    async def click(self, selector: str) -> None:
+        """Click on what can be clicked."""
+        await self.session.ask("click", page=self.name, selector=selector)
+
+    async def shut(self) -> None:
+        """Close the tab, as a person does: the page may say goodbye."""
+        await self.session.ask("shut", page=self.name)
 
     async def crash(self) -> None:
         """Kill the page."""

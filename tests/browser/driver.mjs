@@ -32,7 +32,24 @@ const tasks = {
   },
 
   call({ page, name, values }) {
-    return pages.get(page).evaluate(([name, values]) => window[name](...values), [name, values]);
+    const called = ([name, values]) => name.split(".").reduce((one, part) => one[part], window)(...values);
+    return pages.get(page).evaluate(called, [name, values]);
+  },
+
+  fill({ page, selector, value }) {
+    return pages.get(page).fill(selector, value);
+  },
+
+  // Waits until the element can be clicked, as a person would.
+  click({ page, selector }) {
+    return pages.get(page).click(selector);
+  },
+
+  async shut({ page: name }) {
+    const page = pages.get(name);
+    pages.delete(name);
+    await page.close({ runBeforeUnload: false });
+    await page.context().close();
   },
 
   // The renderer dies as it would of a bug: nothing in the page gets to say goodbye.

@@ -62,17 +62,19 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(browser: Browser, **config: Any) -> AsyncIterator[Stage]:
-    """A host with one worker process whose router has `config`; nothing may fail behind the scenes.
+async def open_stage(
+    browser: Browser, *, workers: int = 1, viewers_per_worker: int = 300, **config: Any
+) -> AsyncIterator[Stage]:
+    """A host with worker processes whose routers have `config`; nothing may fail behind the scenes.
 
     With `loss` and `seed` it is the one in lossy.py.
     """
-    settings = HostSettings(config=config, limits=CALM)
+    settings = HostSettings(config=config, limits=CALM, viewers_per_worker=viewers_per_worker)
     if "loss" in config:
         settings = attrs.evolve(settings, router="tests.browser.lossy:open_router")
     async with (
         browser.use() as session,
-        open_media("process", workers=1, settings=settings) as host,
+        open_media("process", workers=workers, settings=settings) as host,
         host.events() as reader,
         trio.open_nursery() as nursery,
     ):

@@ -151,7 +151,8 @@ class Server:
             self.port = probe.getsockname()[1]
         self.journal = f"sqlite:///{folder}/calls.db"
         self.config = folder / "switchhook.toml"
-        self.config.write_text(f"[videochat]\nring_seconds = {RING_SECONDS}\n")
+        # No media flows here, so that no worker has to start each time.
+        self.config.write_text(f'[media]\ndriver = "fake"\n[videochat]\nring_seconds = {RING_SECONDS}\n')
         self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.url = f"ws://127.0.0.1:{self.port}/videochat"

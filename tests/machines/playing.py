@@ -29,6 +29,9 @@ NAMES = ("ann", "bob", "eve")
 """Few, so that guards collide."""
 WORDS = (*NAMES, "phone", "laptop", "")
 NUMBERS = (0.0, 1.0, 7.5, 60.0, 5_000.0)
+KEYS = ("participant_limit", "RECORDER", *NAMES)
+"""Of mappings: those that rules look at, and others."""
+JSON_TEXTS = ("0", "1", "2", "true", "null")
 WAITS = (*[0.0] * 12, 1.0, 9.0, 20.0, 60.0, 400.0)
 
 LARGE = os.environ.get("SWITCHHOOK_PROFILE") == "large"
@@ -159,7 +162,7 @@ class Run(Stage):
         if origin is tuple:
             return tuple(self._value(inner[0]) for _ in range(rng.randrange(3)))
         if origin is not None and issubclass(origin, Mapping):
-            return {}
+            return {key: rng.choice(JSON_TEXTS) for key in rng.sample(KEYS, rng.randrange(3))}
         if hint is Address:
             return self.any_address()
         if attrs.has(hint):

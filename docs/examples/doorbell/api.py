@@ -6,7 +6,19 @@ from contextlib import asynccontextmanager
 import attrs
 import msgspec
 
-from engine import Address, Api, Endpoint, Entry, ErrorCode, Host, Message, MessageType, Send, SocketRoute
+from engine import (
+    Address,
+    Api,
+    Endpoint,
+    Entry,
+    ErrorCode,
+    Host,
+    Message,
+    MessageType,
+    Routes,
+    Send,
+    SocketRoute,
+)
 from engine.errors import RemoteProtocolError
 from engine.machine.step import Outcome
 from engine.runtime.followers import Follower
@@ -57,11 +69,23 @@ class DoorbellSettings:
     """What the front page would be called."""
 
 
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/doors/{door}/ring",
+        summary="Ring at a door",
+        body=Visit,
+        results={200: v.RingTaken, 400: None, 409: None, 503: None},
+    ),
+)
+
+
 class DoorbellService:
     """The served doorbell."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.routes = Routes(ENDPOINTS)
 
     def open_socket(self, socket: Socket) -> SocketApp | Response:
         """Accept a socket; its first message says which door."""
@@ -77,7 +101,9 @@ class DoorbellService:
             visit = self.host.codec.decode(request.body, Visit)
         except RemoteProtocolError as fault:
             return _answer(400, {"error": str(fault)})
-        command = v.RingDoor(door=request.path.split("/")[2], visitor=visit.visitor)
+        found = self.routes.find(request)
+        assert found is not None, "the engine has looked it up before"
+        command = v.RingDoor(door=found.parameters["door"], visitor=visit.visitor)
         answer = await self.host.runtime.ask(_door_of(command), command)
         if answer.error is not None:
             return _answer(503, {"error": "try again"})
@@ -149,15 +175,7 @@ API = Api(
     title="Doorbell",
     kinds=KINDS,
     words=WORDS,
-    endpoints=(
-        Endpoint(
-            method="POST",
-            path="/doors/{door}/ring",
-            summary="Ring at a door",
-            body=Visit,
-            results={200: v.RingTaken, 400: None, 409: None, 503: None},
-        ),
-    ),
+    endpoints=ENDPOINTS,
     sockets=(
         SocketRoute(
             path="/doors",

@@ -7,7 +7,7 @@ from engine.app.discovery import installed_apis
 from engine.errors import ConfigurationError
 
 
-def run(name: str, *, plain: bool) -> int:
+def run(name: str, *, plain: bool, keep: bool = False) -> int:
     """Run one demo, or those of all APIs; 0 only if every expectation held.
 
     Raises:
@@ -19,13 +19,15 @@ def run(name: str, *, plain: bool) -> int:
         names = ", ".join([*demos, *PARTS])
         raise ConfigurationError("NAME", f"there is no demo {name}; there are {names}")
     status = 0
+    # Only when it is wanted: a demo that makes no files need not know it.
+    kept = {"keep": True} if keep else {}
     for show in [known[name]] if name else demos.values():
-        status = max(status, show(plain=plain))
+        status = max(status, show(plain=plain, **kept))
     sys.stdout.flush()
     return status
 
 
-def _media(*, plain: bool) -> int:
+def _media(*, plain: bool, **_kept: bool) -> int:
     # Imported when it is shown: it brings a media library along.
     from engine.media.demo import run as show
 

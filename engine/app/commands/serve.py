@@ -107,7 +107,11 @@ def _plan(
     return _Plan(
         listen=listen,
         journal=journal,
-        configuration=attrs.evolve(configuration, settings=settings),
+        configuration=attrs.evolve(
+            configuration,
+            settings=settings,
+            media=configuration.media.patient() if dev else configuration.media,
+        ),
         ssl_context=ssl_context,
         made_up=made_up,
     )
@@ -176,6 +180,9 @@ async def _serve_until_stopped(plan: _Plan, life: _Life) -> None:
         printed = {name: await _printed(engine, made_up) for name, made_up in plan.made_up.items()}
         serve = partial(engine.serve, plan.listen, ssl_context=plan.ssl_context, stop=life.stop)
         addresses: tuple[str, ...] = await nursery.start(serve)
+        if any(api.media for api in engine.apis):
+            # Behind the sockets: after a crash, calls without media go on while the workers start.
+            await _warm_up_media(engine)
         ready = {"listening": list(addresses), "pid": os.getpid(), "journal": plan.journal}
         if plan.made_up:
             ready["dev"] = printed
@@ -183,6 +190,20 @@ async def _serve_until_stopped(plan: _Plan, life: _Life) -> None:
         sys.stdout.flush()
         life.ready = True
         log.info("ready", listening=list(addresses))
+
+
+async def _warm_up_media(engine: Engine) -> None:
+    """Before the ready line: a server that cannot take media says so at its start."""
+    await engine.warm_up_media()
+    media = engine.configuration.media
+    log.info(
+        "media_ready",
+        driver=media.driver,
+        workers=media.workers,
+        listening=list(media.listen),
+        port=media.port,
+        advertised=media.advertised,
+    )
 
 
 async def _printed(engine: Engine, made_up: Development) -> dict[str, Any]:

@@ -17,7 +17,8 @@ def api_page(api: Api) -> str:
         f"Source document: {api.title}."
         " Where the source says nothing, the column `source` is empty or names where a fact comes from.",
         *(_socket(api, route) for route in api.sockets),
-        section("HTTP endpoints", _endpoint_table(api.endpoints), *_endpoints(api.endpoints)),
+        section("HTTP endpoints", _endpoint_table(api.endpoints), *_endpoints(api)),
+        *([section("Pages", _page_table(api))] if api.pages else []),
         section("Error codes", error_table(api)),
         section("Machines", "\n".join(f"- [{kind.name}](machine-{kind.name}.md)" for kind in api.kinds)),
     )
@@ -39,7 +40,7 @@ def message_table(api: Api) -> str:
     return table(["message", "direction", "what it is", "from"], rows)
 
 
-def shape_text(cls: type) -> str:
+def shape_text(cls: Any) -> str:
     """The JSON form of `cls`, in the notation of the source documents; `?` marks what may be missing."""
     schema = schema_of(cls)
     return "\n".join(_shape(schema, schema.get("$defs", {}), 0))
@@ -67,11 +68,21 @@ def _endpoint_table(endpoints: Sequence[Endpoint]) -> str:
     return table(["endpoint", "what it does", "from"], rows)
 
 
-def _endpoints(endpoints: Sequence[Endpoint]) -> Iterator[str]:
-    for one in endpoints:
+def _page_table(api: Api) -> str:
+    rows = [[code(f"GET {path}"), code(one.file), one.content_type] for path, one in api.pages.items()]
+    return table(["path", "file", "type"], rows)
+
+
+def _endpoints(api: Api) -> Iterator[str]:
+    for one in api.endpoints:
         parts = [f"{one.summary}."]
+        if api.security is not None:
+            parts.append("Without a token." if one.public else "With `Authorization: Bearer TOKEN`.")
+        if one.query is not None:
+            parts += ["Query:", fenced(shape_text(one.query), "text")]
         if one.body is not None:
-            parts += ["Body:", fenced(shape_text(one.body), "text")]
+            form = "" if one.body_type == "application/json" else f" ({code(one.body_type)})"
+            parts += [f"Body{form}:", fenced(shape_text(one.body), "text")]
         for status, shape in sorted(one.results.items()):
             parts.append(f"Status {status}:" if shape is not None else f"Status {status}, without a body.")
             if shape is not None:
@@ -99,8 +110,9 @@ def _shape(schema: dict[str, Any], named: dict[str, Any], depth: int) -> Iterato
     elif "enum" in schema:
         yield " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in schema["enum"])
     elif "additionalProperties" in schema:
-        (value,) = _shape(schema["additionalProperties"], named, depth)
-        yield f"map of {value}"
+        first, *rest = _shape(schema["additionalProperties"], named, depth)
+        yield f"map of {first}"
+        yield from rest
     else:
         yield _WORDS.get(schema.get("type", ""), "any")
 

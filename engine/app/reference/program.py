@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+import attrs
 import typer
 from typer.models import ArgumentInfo, CommandInfo, OptionInfo
 
@@ -15,6 +16,7 @@ from engine.app.openapi import openapi_document
 from engine.app.reference.markdown import code, fenced, page, section, table
 from engine.app.reference.source import fields_of, first_sentence
 from engine.errors import EngineError
+from engine.media.settings import MediaSettings
 from engine.transport.limits import Limits
 
 
@@ -94,23 +96,24 @@ def configuration_page(apis: Sequence[Api]) -> str:
 
 def configuration_text(apis: Sequence[Api]) -> str:
     """A TOML file with every key at its default."""
-    sections = {"server": Limits, **{api.name: api.settings for api in apis}}
+    sections = {"server": Limits, "media": MediaSettings, **{api.name: api.settings for api in apis}}
     return "\n\n".join("\n".join(_section(name, cls)) for name, cls in sections.items()) + "\n"
 
 
 def _section(name: str, cls: type) -> Iterator[str]:
     yield f"[{name}]"
-    values = cls()
-    tables = []
-    for field in fields_of(cls):
-        value = getattr(values, field.name)
-        if isinstance(value, Mapping):
-            tables.append(field)
-            continue
-        yield f"# {field.text}"
-        yield f"{field.name} = {_toml(value)}"
+    values = {field: getattr(cls(), field.name) for field in fields_of(cls)}
+    tables = {field: value for field, value in values.items() if isinstance(value, Mapping)}
+    inner = {field: value for field, value in values.items() if attrs.has(type(value))}
+    for field, value in values.items():
+        if field not in tables and field not in inner:
+            yield f"# {field.text}"
+            yield f"{field.name} = {_toml(value)}"
     for field in tables:
         yield f"# Section [{name}.{field.name}]: {field.text}"
+    for field, value in inner.items():
+        yield f"\n# {field.text}"
+        yield from _section(f"{name}.{field.name}", type(value))
 
 
 def _toml(value: Any) -> str:
@@ -118,6 +121,8 @@ def _toml(value: Any) -> str:
         value = value.value
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 

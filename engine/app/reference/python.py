@@ -15,7 +15,7 @@ from engine.app.reference.source import alias_of, fields_of, methods_of, signatu
 _GROUPS = {
     "Running calls": ("engine.app.engine", "engine.app.configuration", "engine.app.users", "engine.runtime"),
     "Writing a machine": ("engine.machine", "engine.vocabulary", "engine.effects"),
-    "Serving an API": ("engine.app.api",),
+    "Serving an API": ("engine.app.api", "engine.app.routes"),
     "Exceptions": ("engine.errors",),
 }
 

@@ -23,7 +23,7 @@ class Field:
 
 
 def fields_of(cls: type) -> tuple[Field, ...]:
-    """The annotated fields of `cls` itself, in order; private ones and what it inherits are left out."""
+    """The annotated fields of `cls` itself, in order; without private and inherited ones, and ClassVars."""
     body = _definition(cls).body
     return tuple(
         Field(node.target.id, written(node.annotation), _default(node), _string(after))
@@ -31,6 +31,7 @@ def fields_of(cls: type) -> tuple[Field, ...]:
         if isinstance(node, ast.AnnAssign)
         and isinstance(node.target, ast.Name)
         and not node.target.id.startswith("_")
+        and not written(node.annotation).startswith("ClassVar")
     )
 
 

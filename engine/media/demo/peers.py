@@ -19,6 +19,7 @@ from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSess
 from aiortc.rtp import RtpPacket
 
 from engine.media.demo.tracks import STAMPS_MAX, Bars, Tone
+from engine.media.router.dtls import take_packets_of
 
 REPORT_SECONDS = 0.2
 LINE_MAX = 4 * 1024 * 1024
@@ -112,13 +113,11 @@ class Viewers:
             tally = Tally()
             self._tallies.append(tally)
             receiver = connection.addTransceiver(kind, direction="recvonly").receiver
-            # aiortc decodes whatever a receiver takes, read or not, and twenty decoders would need the
-            # processor that the worker is measured on; nothing public stands in between.
-            take = partial(self._take, tally, stamped=kind == "audio")
-            receiver._handle_rtp_packet = take  # type: ignore[method-assign] # see above
+            # Twenty decoders would need the processor that the worker is measured on.
+            take_packets_of(receiver, partial(self._take, tally, stamped=kind == "audio"))
         return connection
 
-    async def _take(self, tally: Tally, packet: RtpPacket, arrival_time_ms: int, *, stamped: bool) -> None:  # noqa: ARG002 # aiortc passes it
+    def _take(self, tally: Tally, packet: RtpPacket, *, stamped: bool) -> None:
         tally.take(packet.sequence_number)
         if stamped and len(self._heard) < STAMPS_MAX:
             self._heard.append((zlib.crc32(packet.payload), time.monotonic_ns()))

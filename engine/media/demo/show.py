@@ -7,17 +7,18 @@ import time
 
 import trio
 from rich.console import Console
-from rich.text import Text
 
-from engine.errors import MediaError
+from engine.board import INTERRUPTED, Board, UnmetError, watch_signals
+from engine.errors import EngineError
 from engine.media import protocol as p
-from engine.media.demo.board import Board, Figures, UnmetError, percentiles
 from engine.media.demo.cast import Ledger, Peers, open_peers
+from engine.media.demo.figures import Figures, percentiles
 from engine.media.frames import Limits
 from engine.media.host import HostSettings, WorkersHost
 from engine.media.open import open_media
 from engine.media.process import WorkerProcess
 
+TITLE = "switchhook demo media"
 VIEWERS = 20
 PROCESSES = 2
 """That the viewers share."""
@@ -29,7 +30,6 @@ SECONDS_MAX = 60.0
 START_SECONDS = 20.0
 """For a worker that starts anew while twenty peers wait for it."""
 LOSS_MAX = 0.01
-INTERRUPTED = 130
 STREAM = "bars"
 CALM = HostSettings(limits=Limits(lag_max_milliseconds=60_000, cpu_max_fraction=100))
 """Publisher and viewers use the worker's cores too, and admission would take that for overload."""
@@ -50,30 +50,19 @@ def run(*, plain: bool, viewers: int = VIEWERS, flow_seconds: float = FLOW_SECON
 async def _run(console: Console, plain: bool, viewers: int, flow_seconds: float) -> int:
     status = 1
     async with trio.open_nursery() as nursery:
-        interrupted = await nursery.start(_watch_signals, nursery.cancel_scope)
-        board = Board(console, plain=plain)
+        interrupted = await nursery.start(watch_signals, nursery.cancel_scope)
+        board = Board(console, TITLE, plain=plain)
         with trio.move_on_after(SECONDS_MAX), board.shown():
             try:
                 await _play(board, viewers, flow_seconds)
-            except MediaError as error:
+            except EngineError as error:
                 # Mostly the board says it already.
                 if not board.failed:
                     board.fail("a media worker starts", str(error))
         if not interrupted.is_set():
-            status = sum_up(console, board)
+            status = board.sum_up()
         nursery.cancel_scope.cancel()
     return INTERRUPTED if interrupted.is_set() else status
-
-
-async def _watch_signals(
-    scope: trio.CancelScope, task_status: trio.TaskStatus[trio.Event] = trio.TASK_STATUS_IGNORED
-) -> None:
-    interrupted = trio.Event()
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started(interrupted)
-        async for _ in signals:
-            interrupted.set()
-            scope.cancel()
 
 
 async def _play(board: Board, viewers: int, flow_seconds: float) -> None:
@@ -155,7 +144,7 @@ class Stage:
             began, packets, least = trio.current_time(), self._ledger.packets, self._ledger.least
             await trio.sleep(seconds / times)
             figures = await self._figures(packets, trio.current_time() - began)
-            self._board.show(figures)
+            self._board.show(figures.cells())
             if self._ledger.least <= least:
                 raise UnmetError("a viewer gets nothing any more")
         if figures.loss_fraction > LOSS_MAX:
@@ -222,13 +211,3 @@ def shares(viewers: int, processes: int) -> list[int]:
 def seconds_between(began: int, ended: int) -> float:
     """Of two times in nanoseconds."""
     return (ended - began) / 1e9
-
-
-def sum_up(console: Console, board: Board) -> int:
-    """Say how many hold and which do not; the exit status."""
-    failed = board.failed
-    held = len(board.expectations) - len(failed)
-    console.print(f"{held} of {len(board.expectations)} expectations held")
-    for one in failed:
-        console.print(Text(f"failed: {one.text}: {one.why}"), soft_wrap=True)
-    return 1 if failed else 0

@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from aiortc.sdp import candidate_from_sdp
+from av import AudioFrame
 
 from engine.errors import MediaError
 from engine.media.frame_peer.queues import Frame, FrameQueue
-from engine.media.protocol import Answered, BadOfferError, Candidate, Kind
+from engine.media.protocol import Answered, BadAnswerError, BadOfferError, Candidate, Kind
 
 T = TypeVar("T")
 
@@ -28,6 +30,8 @@ class SentTrack(MediaStreamTrack):
         self.kind = kind.value
         self.frames = 0
         """Given to the encoder."""
+        self.samples = 0
+        """Of sound."""
         self._to_send = queue
 
     @property
@@ -41,6 +45,8 @@ class SentTrack(MediaStreamTrack):
         if frame is None:
             raise MediaStreamError
         self.frames += 1
+        if isinstance(frame, AudioFrame):
+            self.samples += frame.samples
         return frame
 
 
@@ -48,14 +54,16 @@ async def described(work: Awaitable[T], what: str) -> T:
     """Do what may fail because of a description.
 
     Raises:
-        MediaError: it failed; the text quotes nothing, because descriptions hold passwords.
+        BadAnswerError: the answer; the text quotes nothing, because descriptions hold passwords.
+        BadOfferError: another one.
     """
     try:
         return await work
     except MediaError:
         raise
     except Exception as error:  # aiortc's parser raises whatever its lines lead to.
-        raise MediaError(f"the {what} cannot be used: {type(error).__name__}") from None
+        refused = BadAnswerError if what == "answer" else BadOfferError
+        raise refused(f"the {what} cannot be used: {type(error).__name__}") from None
 
 
 def description(sdp: str, kind: str, candidates: Iterable[Candidate] = ()) -> RTCSessionDescription:
@@ -65,6 +73,29 @@ def description(sdp: str, kind: str, candidates: Iterable[Candidate] = ()) -> RT
     lines = (line for line in whole.replace("\r\n", "\n").split("\n") if line)
     kept = [line for line in lines if not line.startswith("a=candidate:") or _has_address(line)]
     return RTCSessionDescription(sdp="\r\n".join(kept) + "\r\n", type=kind)
+
+
+def without_candidates(sdp: str) -> tuple[str, tuple[Candidate, ...]]:
+    """(the description, our candidates ending with the empty one). All sections share one set of sockets."""
+    lines = sdp.split("\r\n")
+    mid = next((line.removeprefix("a=mid:") for line in lines if line.startswith("a=mid:")), None)
+    found = dict.fromkeys(line.removeprefix("a=") for line in lines if line.startswith("a=candidate:"))
+    kept = [line for line in lines if not line.startswith(("a=candidate:", "a=end-of-candidates"))]
+    ours = (Candidate(candidate=one, sdp_mid=mid, sdp_m_line_index=0) for one in (*found, ""))
+    return "\r\n".join(kept), tuple(ours)
+
+
+async def add_candidate(connection: RTCPeerConnection, candidate: Candidate) -> None:
+    """One of the other side's; one that names no address is left out, as in a description."""
+    line = candidate.candidate.removeprefix("a=").removeprefix("candidate:")
+    if not line:
+        await connection.addIceCandidate(None)
+    elif _has_address(line):
+        known = candidate_from_sdp(line)
+        known.sdpMid, known.sdpMLineIndex = candidate.sdp_mid, candidate.sdp_m_line_index
+        if known.sdpMid is None and known.sdpMLineIndex is None:
+            known.sdpMLineIndex = 0
+        await connection.addIceCandidate(known)
 
 
 def offered_kinds(sdp: str) -> tuple[Kind, ...]:
@@ -86,6 +117,14 @@ def _has_address(candidate: str) -> bool:
     except (IndexError, ValueError):
         return False
     return True
+
+
+async def stop_again(connection: RTCPeerConnection) -> None:
+    """Stop what a connection began while it was closed: it goes on connecting beside that."""
+    for transceiver in connection.getTransceivers():
+        await transceiver.stop()
+        await transceiver.receiver.transport.stop()
+        await transceiver.receiver.transport.transport.stop()
 
 
 def tasks_of(connection: RTCPeerConnection) -> list["asyncio.Task[Any]"]:

@@ -23,7 +23,7 @@ class FramePeerConfig:
     """Two seconds in frames of twenty milliseconds."""
     connect_seconds: float = 10.0
     """From the offer, or from the answer to one."""
-    close_seconds: float = 5.0
+    close_seconds: float = 2.0
     """For aiortc, and again for sources and sinks; what is not done then is abandoned and counted."""
 
     def queue(self) -> FrameQueue:
@@ -52,6 +52,8 @@ class Played:
             kind = Kind(track.kind)
             yield f"{kind}_sent_frames", track.frames
             yield f"{kind}_source_dropped_frames", self.queues[kind].dropped[kind]
+            if kind is Kind.AUDIO:
+                yield "audio_sent_samples", track.samples
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -60,6 +62,8 @@ class Recorded:
 
     sink: Sink
     queue: FrameQueue
+    coming: set[Kind] = attrs.field(factory=set)
+    """Kinds that the other side may send."""
     writes: "asyncio.Task[None] | None" = None
 
     def figures(self) -> Iterator[tuple[str, float]]:
@@ -67,6 +71,8 @@ class Recorded:
         for kind in self.sink.kinds:
             yield f"{kind}_received_frames", self.queue.taken[kind]
             yield f"{kind}_sink_dropped_frames", self.queue.dropped[kind]
+            if kind is Kind.AUDIO:
+                yield "audio_received_samples", self.queue.samples
 
 
 def seconds_of(frame: Frame) -> float:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
@@ -11,10 +11,12 @@ from av import AudioFrame, VideoFrame
 from engine.errors import MediaError
 from engine.media.frame_peer.connection import (
     SentTrack,
+    add_candidate,
     described,
     description,
     new_connection,
     offered_kinds,
+    stop_again,
     tasks_of,
 )
 from engine.media.frame_peer.parts import FramePeerConfig, Played, Recorded, seconds_of
@@ -23,15 +25,19 @@ from engine.media.frame_peer.sinks import Sink
 from engine.media.frame_peer.sources import Source
 from engine.media.frame_peer.tasks import Tasks
 from engine.media.protocol import (
+    BadOfferError,
     Candidate,
     CloseReason,
     Kind,
     MediaEvent,
-    MediaFault,
     PeerClosed,
     PeerConnected,
+    PeerFault,
+    SourceFinished,
 )
 
+EARLY_CANDIDATES_MAX = 100
+"""Candidates that wait for the other side's description."""
 TAIL_SECONDS = 1.0
 """How long the last frames may take from a decoder that has ended."""
 
@@ -49,6 +55,7 @@ class FramePeer:
         self._connection.on("track", self._track_came)
         self._played: list[Played] = []
         self._recorded: list[Recorded] = []
+        self._early: list[Candidate] = []
         self._tasks = Tasks(self._task_failed)
         self._describing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -60,7 +67,7 @@ class FramePeer:
     # -- what flows
 
     async def add_source(self, source: Source) -> None:
-        """Send its frames once connected; when the last source has ended, the peer closes.
+        """Send its frames once connected; that the last source has ended is told, and the peer stays.
 
         Raises:
             MediaError: it cannot be opened, a kind has a source already, or it is too late.
@@ -114,18 +121,37 @@ class FramePeer:
         """The other side's answer to our offer.
 
         Raises:
-            MediaError: it cannot be used.
+            BadAnswerError: it cannot be used.
         """
         await self._describe(self._take(sdp, "answer", candidates), "answer")
+
+    async def add_candidates(self, candidates: tuple[Candidate, ...]) -> None:
+        """More of the other side's, whose description may come later.
+
+        Raises:
+            BadOfferError: one cannot be read, or too many wait for the description.
+        """
+        if not all(one.is_well_formed for one in candidates):
+            raise BadOfferError("a candidate cannot be read")
+        if self._connection.remoteDescription is not None:
+            for one in candidates:
+                await described(add_candidate(self._connection, one), "candidate")
+            return
+        if len(self._early) + len(candidates) > EARLY_CANDIDATES_MAX:
+            raise BadOfferError("there are too many candidates")
+        self._early += candidates
 
     async def answer(self, sdp: str) -> str:
         """Our answer to an offer, with every candidate inside.
 
         Raises:
-            MediaError: the offer cannot be used, or the peer has begun already.
+            BadOfferError: the offer cannot be used, or has no kind that is played or recorded here.
+            MediaError: the peer has begun already.
         """
         kinds = offered_kinds(sdp)
         self._begin()
+        if not {*kinds} & {*self._kinds()}:
+            raise BadOfferError("the offer has no kind that is played or recorded")
         self._add_tracks(kinds)
         await self._describe(self._take(sdp, "offer", ()), "offer")
         await self._describe(self._describe_ourselves("answer"), "offer")
@@ -138,6 +164,12 @@ class FramePeer:
         self._began_at = time.monotonic()
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(self._config.connect_seconds, self._not_connected)
+
+    def _kinds(self) -> Iterator[Kind]:
+        for played in self._played:
+            yield from played.queues
+        for recorded in self._recorded:
+            yield from recorded.sink.kinds
 
     def _add_tracks(self, offered: tuple[Kind, ...] | None = None) -> None:
         """In the order of the offer, or else aiortc closes the sockets that they share."""
@@ -169,6 +201,9 @@ class FramePeer:
     async def _take(self, sdp: str, kind: str, candidates: tuple[Candidate, ...]) -> None:
         await self._connection.setRemoteDescription(description(sdp, kind, candidates))
         self._tasks.watch(tasks_of(self._connection))
+        early, self._early = self._early, []
+        for one in early:
+            await add_candidate(self._connection, one)
 
     def _local_sdp(self) -> str:
         return str(self._connection.localDescription.sdp)
@@ -196,6 +231,7 @@ class FramePeer:
     def _track_came(self, track: MediaStreamTrack) -> None:
         for one in self._recorded:
             if track.kind in one.sink.kinds:
+                one.coming.add(Kind(track.kind))
                 self._tasks.spawn("receive", self._receive(track, one.queue))
                 if one.writes is None:
                     one.writes = self._tasks.spawn("sink", self._write(one))
@@ -203,9 +239,11 @@ class FramePeer:
     def _track_ended(self, track: SentTrack) -> None:
         if self._closing is None and not track.complete:
             self._fault("encoder", MediaError("the encoder has stopped"))
-            self._end(CloseReason.SOURCE_ENDED)
-        elif all(one.readyState == "ended" for played in self._played for one in played.tracks):
-            self._end(CloseReason.SOURCE_ENDED)
+            self._end(CloseReason.FAULT)
+        elif self._closing is None and all(
+            one.readyState == "ended" for played in self._played for one in played.tracks
+        ):
+            self._emit(SourceFinished(peer_id=self._config.peer_id))
 
     # -- tasks
 
@@ -233,18 +271,27 @@ class FramePeer:
             return
 
     async def _write(self, recorded: Recorded) -> None:
-        while (frame := await recorded.queue.get()) is not None:
-            await recorded.sink.take(frame)
+        # All tracks of a description have come before this begins.
+        await recorded.sink.run(recorded.queue, tuple(recorded.coming))
 
     def _task_failed(self, name: str, error: BaseException) -> None:
+        if name == "connect" and self._closing is not None:
+            # It was closed before it was there, which aiortc takes for an error.
+            return
         self._fault(name, error)
-        self._end(CloseReason.SOURCE_ENDED if name == "source" else CloseReason.FAILED)
+        ours = name in ("source", "sink")
+        self._end(CloseReason.FAULT if ours else CloseReason.FAILED)
 
     def _fault(self, where: str, error: BaseException) -> None:
         self._faults += 1
-        self._emit(MediaFault(where=where, error=type(error).__name__))
+        self._emit(PeerFault(peer_id=self._config.peer_id, where=where, error=type(error).__name__))
 
     # -- end
+
+    @property
+    def ending(self) -> bool:
+        """It is closed, or about to be."""
+        return self._closing is not None
 
     async def close(self, reason: CloseReason = CloseReason.REQUESTED) -> None:
         """End it and wait for the end; the first reason counts. A cancelled wait does not stop the end."""
@@ -270,7 +317,13 @@ class FramePeer:
     async def _close_connection(self) -> None:
         if self._describing is not None:
             await asyncio.wait({self._describing})
+        connects = self._tasks.named("connect")
         await self._connection.close()
+        for task in connects:
+            task.cancel()
+        if connects:
+            await asyncio.wait(connects)
+            await stop_again(self._connection)
 
     async def _close_rest(self) -> None:
         if receives := self._tasks.named("receive"):

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from av import AudioFrame, VideoFrame
 
@@ -41,6 +41,8 @@ class FrameQueue:
         self.taken = dict.fromkeys(Kind, 0)
         """Frames that were put in, those included that were lost later."""
         self.dropped = dict.fromkeys(Kind, 0)
+        self.samples = 0
+        """Of the sound that was put in."""
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -54,6 +56,8 @@ class FrameQueue:
         """Never waits; loses a frame by the policy of its kind."""
         kind = kind_of(frame)
         self.taken[kind] += 1
+        if isinstance(frame, AudioFrame):
+            self.samples += frame.samples
         if self._ended or not self._has_room(kind):
             self.dropped[kind] += 1
             return
@@ -75,6 +79,15 @@ class FrameQueue:
         """No frame comes after those that wait."""
         self._ended = True
         self._changed.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Frame:
+        frame = await self.get()
+        if frame is None:
+            raise StopAsyncIteration
+        return frame
 
     async def get(self) -> Frame | None:
         """The next one; None at the end."""

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -17,14 +18,24 @@ from engine.media.frame_peer.one_thread import OneThread
 from engine.media.frame_peer.queues import Frame, kind_of
 from engine.media.protocol import Kind
 
-CODECS = {".webm": ("libopus", "libvpx"), ".mp4": ("aac", "libx264")}
+CODECS = {
+    ".webm": ("libopus", "libvpx"),
+    ".mkv": ("libopus", "libvpx"),
+    ".mp4": ("aac", "libx264"),
+}
 """Of sound and of picture."""
+CONTAINER_OPTIONS = {
+    ".webm": {"flush_packets": "1", "cluster_time_limit": "1000"},
+    ".mkv": {"flush_packets": "1", "cluster_time_limit": "1000"},
+    ".mp4": {},
+}
+"""A worker that dies takes with it what is not written: a second of webm and mkv, and all of an mp4."""
 OPTIONS = {"libvpx": {"deadline": "realtime", "cpu-used": "8"}, "libx264": {"preset": "ultrafast"}}
 """A recording that falls behind loses pictures; speed is worth more than size."""
 VIDEO_BITRATE_BPS = 1_000_000
 VIDEO_TIME_BASE = Fraction(1, 90_000)
 AUDIO_RATE_HZ = 48_000
-HELD_FRAMES_MAX = 100
+HELD_FRAMES_MAX = {Kind.AUDIO: 500, Kind.VIDEO: 100}
 """Frames that wait for the first one of the other kind: a file names its tracks before any is written."""
 
 
@@ -33,43 +44,49 @@ class Sink(Protocol):
 
     kinds: tuple[Kind, ...]
 
-    async def take(self, frame: Frame) -> None:
-        """The next frame; the one after it comes when this is done."""
+    async def run(self, frames: AsyncIterator[Frame], kinds: tuple[Kind, ...]) -> None:
+        """Take what comes, until nothing comes any more; `kinds` are those of its own that may come.
+
+        Called once, and only when something may come.
+        """
 
     async def close(self) -> None:
-        """Finish; nothing comes any more."""
+        """Finish; `run` has ended, or never began."""
 
 
 class CallableSink:
-    """Gives every frame to `take`."""
+    """Gives the frames to `take`; what comes after its return is lost."""
 
     def __init__(
-        self, take: Callable[[Frame], Awaitable[None]], kinds: tuple[Kind, ...] = tuple(Kind)
+        self, take: Callable[[AsyncIterator[Frame]], Awaitable[None]], kinds: tuple[Kind, ...] = tuple(Kind)
     ) -> None:
         self._take, self.kinds = take, kinds
 
-    async def take(self, frame: Frame) -> None:
-        """Pass it on."""
-        await self._take(frame)
+    async def run(self, frames: AsyncIterator[Frame], kinds: tuple[Kind, ...]) -> None:  # noqa: ARG002 # see Sink
+        """Pass them on."""
+        await self._take(frames)
 
     async def close(self) -> None:
         """Nothing has to be finished."""
 
 
 class FileSink:
-    """Records into a webm (VP8, Opus) or mp4 (H264, AAC) file. Pictures keep the size of the first one."""
+    """Records into webm or mkv (VP8, Opus) or mp4 (H264, AAC). All pictures get the size of the first one."""
 
     def __init__(self, path: str | os.PathLike[str], kinds: tuple[Kind, ...] = tuple(Kind)) -> None:
         """Look at the path only; the file is made at the first frame.
 
         Raises:
-            MediaError: the name ends with neither, or its folder is not there.
+            MediaError: the name ends with none of them, or cannot be written to.
         """
         self._path, self.kinds = Path(path), kinds
+        self._expected = kinds
         if self._path.suffix not in CODECS:
-            raise MediaError("a recording is a .webm or .mp4 file")
+            raise MediaError("a recording is a .webm, .mkv or .mp4 file")
         if not self._path.parent.is_dir():
             raise MediaError(f"there is no folder for the recording {self._path.name!r}")
+        if self._path.is_dir() or not os.access(self._path.parent, os.W_OK):
+            raise MediaError(f"the recording {self._path.name!r} cannot be written")
         self._thread: OneThread | None = None
         self._held: list[tuple[Frame, float]] = []
         self._container: OutputContainer | None = None
@@ -79,6 +96,12 @@ class FileSink:
         self._began_at: float | None = None
         self.late = 0
         """Frames without a place in the file: their kind or their time came too late."""
+
+    async def run(self, frames: AsyncIterator[Frame], kinds: tuple[Kind, ...]) -> None:
+        """Write them."""
+        self._expected = kinds
+        async for frame in frames:
+            await self.take(frame)
 
     async def take(self, frame: Frame) -> None:
         """Write it, or hold it until the tracks are known."""
@@ -100,12 +123,13 @@ class FileSink:
             self._encode(frame, now)
             return
         self._held.append((frame, now))
-        if {kind_of(one) for one, _ in self._held} >= {*self.kinds} or len(self._held) >= HELD_FRAMES_MAX:
+        held = Counter(kind_of(one) for one, _ in self._held)
+        if {*held} >= {*self._expected} or any(held[kind] >= HELD_FRAMES_MAX[kind] for kind in held):
             self._begin()
 
     def _begin(self) -> None:
         held, self._held = self._held, []
-        self._container = av.open(str(self._path), "w")
+        self._container = av.open(str(self._path), "w", options=CONTAINER_OPTIONS[self._path.suffix])
         for frame, _ in held:
             if kind_of(frame) not in self._streams:
                 self._streams[kind_of(frame)] = self._track(self._container, frame)
@@ -168,3 +192,6 @@ class FileSink:
                 self._container.mux(stream.encode(None))
         finally:
             self._container.close()
+            # Encoders have threads of their own, and end with the last who knows them.
+            self._container = None
+            self._streams.clear()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import pylibsrtp
-from aiortc import RTCCertificate, RTCDtlsTransport
+from aiortc import RTCCertificate, RTCDtlsTransport, RTCRtpReceiver
 from aiortc.rtcdtlstransport import (
     SRTP_PROFILES,
     RTCDtlsFingerprint,
@@ -16,6 +16,7 @@ from aiortc.rtcdtlstransport import (
     SRTPProtectionProfile,
 )
 from aiortc.rtcicetransport import RTCIceTransport
+from aiortc.rtp import RtpPacket
 from OpenSSL import SSL
 from pylibsrtp._binding import ffi, lib  # type: ignore[import-not-found] # compiled, without a stub
 
@@ -33,6 +34,15 @@ SRTP_PACKET_BYTES_MAX = 1500 - SRTP_OVERHEAD_BYTES
 _PROFILE_ORDER = (b"SRTP_AEAD_AES_128_GCM", b"SRTP_AEAD_AES_256_GCM", b"SRTP_AES128_CM_SHA1_80")
 """As the server we choose; AES-128-GCM is the cheapest per packet."""
 PROFILES = sorted(SRTP_PROFILES, key=lambda profile: _PROFILE_ORDER.index(profile.openssl_profile))
+
+
+def take_packets_of(receiver: RTCRtpReceiver, take: Callable[[RtpPacket], None]) -> None:
+    """Give its packets to `take`, and none to the receiver itself: it decodes all of them, read or not."""
+
+    async def hear(packet: RtpPacket, arrival_time_ms: int) -> None:  # noqa: ARG001 # aiortc passes it
+        take(packet)
+
+    receiver._handle_rtp_packet = hear  # type: ignore[method-assign] # nothing public stands in between
 
 
 class Pipe(Protocol):

@@ -9,6 +9,7 @@ import errno
 import socket
 import struct
 import sys
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -19,8 +20,9 @@ from engine.media.router.rtp import HEADER, HEADER_BYTES, VERSION_2
 
 SLOT_BYTES = 1664
 BODY_BYTES_MAX = SLOT_BYTES - HEADER_BYTES - SRTP_OVERHEAD_BYTES
-_MESSAGES_MAX = 1024
-"""Of one sendmmsg; the kernel's UIO_MAXIOV."""
+CHUNK = 64
+"""Viewers whose packets are encrypted before they are sent: so few that the kernel finds them in the cache,
+and that the first viewer does not wait for the last. At most 1024, the kernel's UIO_MAXIOV."""
 _MSG_DONTWAIT = 0x40
 _NAME_BYTES, _VECTOR_BYTES, _MESSAGE_BYTES = 32, 16, 64
 _VECTOR = struct.Struct("=QQ")
@@ -103,22 +105,17 @@ def batching_is_possible() -> bool:
 
 
 class Slots:
-    """Room for one packet per viewer, shared by all sources: no two of them send at once."""
+    """Room for the packets of one chunk, shared by all sources: no two of them send at once."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._memory: Any = None
-
-    def room(self, count: int) -> Any:
-        """Memory of at least `count` slots; what was given before stays valid as long as it is held."""
-        if count > self._count:
-            self._count = max(64, count, 2 * self._count)
-            self._memory = native.new("char[]", SLOT_BYTES * self._count)
-        return self._memory
+        self.memory = native.new("char[]", SLOT_BYTES * CHUNK)
+        self.lengths = native.new("int[]", CHUNK)
+        self.lengths_view = memoryview(native.buffer(self.lengths)).cast("B").cast("i")
+        """Of the packets in the slots; what is not encrypted has none."""
 
 
 class BatchedFanout:
-    """Encrypts in place, and sends with one system call for each socket."""
+    """Encrypts in place, and sends with one system call for each chunk of viewers."""
 
     def __init__(self, slots: Slots) -> None:
         self.dropped = 0
@@ -137,26 +134,33 @@ class BatchedFanout:
             batch = self._batch = _Batch([one for one in self._outlets if one.link.ready], self._slots)
         end = HEADER_BYTES + len(body)
         if end > HEADER_BYTES + BODY_BYTES_MAX:
-            self.dropped += len(batch.rows)
+            self.dropped += batch.count
             return
-        pack_into, protect, vectors, at = HEADER.pack_into, protect_in_place, batch.vectors, 1
-        for handle, slot, view, length, payload_type, ahead, later, ssrc in batch.rows:
-            pack_into(
-                view,
-                0,
-                VERSION_2,
-                marker | payload_type,
-                (sequence + ahead) & 0xFFFF,
-                (timestamp + later) & 0xFFFFFFFF,
-                ssrc,
-            )
-            view[HEADER_BYTES:end] = body
-            length[0] = end
-            # A packet that was not encrypted must not leave: an empty one goes in its place.
-            vectors[at] = 0 if protect(handle, slot, length) else length[0]
-            at += 2
-        for descriptor, first, count in batch.groups:
+        pack_into, protect, lengths = HEADER.pack_into, protect_in_place, self._slots.lengths_view
+        plain = array("i", (end,)) * CHUNK
+        for descriptor, first, rows, sizes in batch.chunks:
+            lengths[:] = plain
+            for handle, slot, view, length, payload_type, ahead, later, ssrc in rows:
+                pack_into(
+                    view,
+                    0,
+                    VERSION_2,
+                    marker | payload_type,
+                    (sequence + ahead) & 0xFFFF,
+                    (timestamp + later) & 0xFFFFFFFF,
+                    ssrc,
+                )
+                view[HEADER_BYTES:end] = body
+                if protect(handle, slot, length):
+                    # A packet that was not encrypted must not leave: an empty one goes in its place.
+                    length[0] = 0
+            count = len(rows)
+            sizes[:] = array("Q", lengths[:count])
             self.dropped += _send_messages(descriptor, batch.messages_at, first, count)
+
+
+_Chunk: TypeAlias = tuple[int, int, Sequence[tuple[Any, ...]], memoryview]
+"""Descriptor, number of the first message, rows to encrypt, and where the sizes of the messages go."""
 
 
 class _Batch:
@@ -164,22 +168,27 @@ class _Batch:
 
     def __init__(self, outlets: Sequence[Outlet], slots: Slots) -> None:
         ordered = sorted(outlets, key=_descriptor)
-        count = max(1, len(ordered))
-        self._memory = slots.room(count)
+        self.count = len(ordered)
+        count = max(1, self.count)
+        self._slots = slots
         self._names = native.new("char[]", _NAME_BYTES * count)
-        self._lengths = native.new("int[]", count)
         self._vectors = native.new("char[]", _VECTOR_BYTES * count)
         self._messages = native.new("char[]", _MESSAGE_BYTES * count)
         self.messages_at = _address_of(self._messages)
-        self.vectors = memoryview(native.buffer(self._vectors)).cast("B").cast("Q")
-        """Address and length by turns."""
         # Keys live in the sessions' memory, so the sessions must outlive this.
         self._held = [one.link.secured for one in ordered]
-        self.rows = [self._row(number, one) for number, one in enumerate(ordered)]
-        self.groups = tuple(_groups([_descriptor(one) for one in ordered]))
+        self.chunks = tuple(self._chunks(ordered))
 
-    def _row(self, number: int, outlet: Outlet) -> tuple[Any, ...]:
-        slot = self._memory + SLOT_BYTES * number
+    def _chunks(self, ordered: Sequence[Outlet]) -> Iterable[_Chunk]:
+        sizes = memoryview(native.buffer(self._vectors)).cast("B").cast("Q")[1::2]
+        for descriptor, first, count in _groups([_descriptor(one) for one in ordered]):
+            for begin in range(first, first + count, CHUNK):
+                end = min(begin + CHUNK, first + count)
+                rows = [self._row(at, at - begin, ordered[at]) for at in range(begin, end)]
+                yield descriptor, begin, rows, sizes[begin:end]
+
+    def _row(self, number: int, place: int, outlet: Outlet) -> tuple[Any, ...]:
+        slot = self._slots.memory + SLOT_BYTES * place
         name = _name(outlet.link.endpoint.address)
         native.buffer(self._names)[_NAME_BYTES * number : _NAME_BYTES * number + len(name)] = name
         _VECTOR.pack_into(
@@ -202,7 +211,7 @@ class _Batch:
             outlet.link.secured.outgoing_handle,
             slot,
             native.buffer(slot, SLOT_BYTES),
-            self._lengths + number,
+            self._slots.lengths + place,
             outlet.payload_type,
             outlet.sequence_offset,
             outlet.timestamp_offset,
@@ -251,9 +260,7 @@ def _send_messages(descriptor: int, messages_at: int, first: int, count: int) ->
     assert _sendmmsg is not None, "batching was not possible"
     dropped = 0
     while count:
-        sent = _sendmmsg(
-            descriptor, messages_at + _MESSAGE_BYTES * first, min(count, _MESSAGES_MAX), _MSG_DONTWAIT
-        )
+        sent = _sendmmsg(descriptor, messages_at + _MESSAGE_BYTES * first, count, _MSG_DONTWAIT)
         if sent < 0:
             if ctypes.get_errno() in _FULL:
                 return dropped + count

@@ -146,8 +146,9 @@ class Mux:
         self.sends_dropped = 0
         self.strangers = 0
         """Datagrams of nobody that we know."""
-        self.gate: Callable[[bytes], bool] | None = None
-        """Asked before a datagram is taken or sent; one that says False drops it. For trials of loss."""
+        self.gate: Callable[[bytes, SocketAddress], bool] | None = None
+        """Asked before a datagram is taken from an address or sent to it; one that says False drops it. For
+        trials of loss."""
 
     async def open(self) -> None:
         """Bind the sockets.
@@ -189,6 +190,10 @@ class Mux:
         """Addresses that peers have proved to be theirs."""
         return len(self._by_address)
 
+    def endpoint_at(self, address: SocketAddress) -> Endpoint | None:
+        """Whose address it is."""
+        return self._by_address.get(address)
+
     def add(self, remote_ufrag: str, receiver: Receiver) -> Endpoint:
         """A new peer; it lives until it is closed."""
         endpoint = Endpoint(self, remote_ufrag, receiver)
@@ -204,7 +209,7 @@ class Mux:
 
     def send(self, through: socket.socket, data: bytes, address: SocketAddress) -> None:
         """Send, or drop and count."""
-        if self.gate is not None and not self.gate(data):
+        if self.gate is not None and not self.gate(data, address):
             return
         try:
             through.sendto(data, address)
@@ -221,7 +226,7 @@ class Mux:
             except OSError:
                 # An ICMP error of an earlier send, on systems that tell it here.
                 continue
-            if self.gate is not None and not self.gate(datagram):
+            if self.gate is not None and not self.gate(datagram, address):
                 continue
             try:
                 self.take(datagram, address, bound, now)

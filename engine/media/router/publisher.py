@@ -64,11 +64,6 @@ class Publisher(Peer):
             if source.rtx_ssrc is not None:
                 self._by_ssrc[source.rtx_ssrc] = source, True
 
-    def source(self, kind: Kind, layer: str | None) -> Source | None:
-        """The source of a kind; its first layer unless one is named."""
-        of_kind = (one for one in self.sources if one.kind is kind)
-        return next((one for one in of_kind if layer is None or one.layer in (layer, None)), None)
-
     def on_rtp(self, packet: bytes, now: float) -> None:
         """See Receiver."""
         if not self.secured.connected:
@@ -197,7 +192,7 @@ class Publisher(Peer):
             yield f"{name}_late_packets", source.too_late
             yield f"{name}_forwarded_packets", source.forwarded_packets
             yield f"{name}_forwarded_bytes", source.forwarded_octets
-            yield f"{name}_fanout_dropped_packets", source.fanout.dropped
+            yield f"{name}_fanout_dropped_packets", source.dropped
             yield f"{name}_key_frames_count", source.key_frames
             yield f"{name}_key_frames_asked_count", source.picture_losses
             yield f"{name}_sinks_count", source.sink_count

@@ -1,6 +1,7 @@
 """The media router: answers offers, and forwards what publishers send to those who view it."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from engine.media.inner import ClosePipe, OpenPipe
 from engine.media.protocol import (
     AddCandidates,
     Answered,
@@ -47,8 +49,11 @@ from engine.media.router.fanout import (
 from engine.media.router.ice_mux import Listening, Mux
 from engine.media.router.liveness import Liveness, Ticker, Verdict
 from engine.media.router.peer import Peer, Surroundings
+from engine.media.router.pipe import PipeAround
+from engine.media.router.pipes import Pipes
 from engine.media.router.publisher import Publisher
 from engine.media.router.sdp import plan_publish, plan_view
+from engine.media.router.stream import Stream
 from engine.media.router.viewer import Viewer
 
 LIVENESS_TICKS = 10
@@ -98,7 +103,9 @@ class Router:
         self._ticks = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._peers: dict[str, Peer] = {}
-        self._streams: dict[str, Publisher] = {}
+        self._streams: dict[str, Stream] = {}
+        around = PipeAround(clock=config.clock, fault=self._fault, fanout=self._around.fanout)
+        self._pipes = Pipes(self._streams, around, self._end_viewers)
         self._faults = 0
         self._faults_told = Allowance(FAULTS_AT_ONCE, FAULTS_PER_SECOND)
         self._refuses = False
@@ -123,8 +130,12 @@ class Router:
         self._end_all(CloseReason.REQUESTED)
         while self._tasks:
             await asyncio.wait(set(self._tasks))
+        self._pipes.close_all()
         self._ticker.stop()
         self._mux.close()
+
+    def __contains__(self, peer_id: str) -> bool:
+        return peer_id in self._peers
 
     @property
     def candidate_count(self) -> int:
@@ -163,8 +174,19 @@ class Router:
                 return Statistics(values=self.statistics(request.peer_id))
             case Drain():
                 self._drain(request)
+            case ClosePipe():
+                self._pipes.close(request)
             case _:
                 raise TypeError(f"no such request: {type(request).__name__}")
+        return Done()
+
+    async def connect(self, request: OpenPipe, sock: socket.socket) -> MediaAnswer:
+        """Carry a stream through `sock`, which is ours from now on whatever happens.
+
+        Raises:
+            MediaError: there is no such stream, or it comes from elsewhere already.
+        """
+        self._pipes.open(request, sock)
         return Done()
 
     async def _publish(self, request: Publish) -> Answered:
@@ -190,22 +212,22 @@ class Router:
     async def _view(self, request: View) -> Answered:
         known = await self._known(request.peer_id)
         if known is not None:
-            same = isinstance(known, Viewer) and known.publisher.stream_id == request.stream_id
+            same = isinstance(known, Viewer) and known.stream.stream_id == request.stream_id
             return _same_answer(known, request.sdp_offer, same=same)
         self._refuse_when_busy()
-        publisher = self._streams.get(request.stream_id)
-        if publisher is None:
+        stream = self._streams.get(request.stream_id)
+        if stream is None:
             raise UnknownStreamError("nobody publishes this stream here")
-        layers = {one.layer for one in publisher.sources} - {None}
+        layers = {one.layer for one in stream.sources} - {None}
         if request.layer is not None and layers and request.layer not in layers:
             raise UnknownStreamError("the stream has no such layer")
-        plan = plan_view(request.sdp_offer, {kind: track.codec for kind, track in publisher.tracks.items()})
+        plan = plan_view(request.sdp_offer, {kind: track.codec for kind, track in stream.tracks.items()})
         viewer = Viewer(
             request.peer_id,
             request.sdp_offer,
             plan,
             self._around,
-            publisher=publisher,
+            stream=stream,
             layer=request.layer if layers else None,
         )
         self._peers[viewer.id] = viewer
@@ -236,7 +258,7 @@ class Router:
     def _add_candidates(self, request: AddCandidates) -> None:
         self._peer(request.peer_id)
         for one in request.candidates:
-            if one.candidate and not _is_candidate(one.candidate):
+            if not one.is_well_formed:
                 raise BadOfferError("a candidate cannot be read")
 
     def _select(self, request: SelectLayer) -> None:
@@ -276,9 +298,8 @@ class Router:
         """
         if peer_id is not None:
             return {name: float(value) for name, value in self._peer(peer_id).statistics(self._clock())}
-        publishers = len(self._streams)
         return {
-            "publishers_count": publishers,
+            "publishers_count": sum(isinstance(one, Publisher) for one in self._peers.values()),
             "viewers_count": sum(isinstance(one, Viewer) for one in self._peers.values()),
             "peers_count": len(self._peers),
             "tasks_count": len(self._tasks),
@@ -287,6 +308,7 @@ class Router:
             "strange_packets": self._mux.strangers,
             "send_dropped_packets": self._mux.sends_dropped,
             "tick_lag_seconds": self._ticker.lag_seconds,
+            **self._pipes.statistics(),
         }
 
     # -- ends
@@ -297,15 +319,18 @@ class Router:
             peer.ending = self._spawn("close", self._close(peer, reason))
             if isinstance(peer, Publisher):
                 self._streams.pop(peer.stream_id, None)
-                self._end_viewers(peer)
+                self._pipes.end(peer, CloseReason.SOURCE_ENDED)
+                self._end_viewers(peer, CloseReason.SOURCE_ENDED)
 
-    def _end_viewers(self, publisher: Publisher) -> None:
+    def _end_viewers(self, stream: Stream, reason: CloseReason) -> None:
         for one in list(self._peers.values()):
-            if isinstance(one, Viewer) and one.publisher is publisher:
-                self._end(one, CloseReason.SOURCE_ENDED)
+            if isinstance(one, Viewer) and one.stream is stream:
+                self._end(one, reason)
 
     def _end_all(self, reason: CloseReason) -> None:
-        # Viewers first: they are told the real reason, and not that their stream has ended.
+        # Viewers first, here and on other workers: they are told the real reason, and not that their stream
+        # has ended.
+        self._pipes.end(None, reason)
         for one in sorted(self._peers.values(), key=lambda peer: isinstance(peer, Publisher)):
             self._end(one, reason)
 
@@ -320,8 +345,8 @@ class Router:
 
     def _tick(self) -> None:
         now = self._clock()
-        for publisher in list(self._streams.values()):
-            publisher.tick(now)
+        for stream in list(self._streams.values()):
+            stream.tick(now)
         self._ticks += 1
         if self._ticks % LIVENESS_TICKS == 0:
             for peer in list(self._peers.values()):
@@ -376,16 +401,3 @@ def _same_answer(known: Peer, offer: str, *, same: bool) -> Answered:
     if not same or known.offer != offer:
         raise PeerExistsError("the peer id is taken")
     return known.answered
-
-
-def _is_candidate(line: str) -> bool:
-    """RFC 8839 section 5.1: foundation, component, transport, priority, address, port, `typ`, type."""
-    words = line.removeprefix("a=").split()
-    return (
-        len(words) >= 8
-        and words[0].startswith("candidate:")
-        and words[6] == "typ"
-        and words[1].isdigit()
-        and words[3].isdigit()
-        and words[5].isdigit()
-    )

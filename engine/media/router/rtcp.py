@@ -32,7 +32,7 @@ AnyPacket: TypeAlias = (
     RtcpByePacket | RtcpPsfbPacket | RtcpRrPacket | RtcpRtpfbPacket | RtcpSdesPacket | RtcpSrPacket
 )
 NACK_SEQUENCES_MAX = 100
-"""In one packet; what is left goes with the next tick."""
+"""In one packet; who has more sends more packets."""
 _CNAME = 1
 _JITTER_JUMP_SECONDS = 10
 """A larger change of the transit time is a new clock, not jitter."""

@@ -57,6 +57,13 @@ def extensions_of(packet: bytes) -> Mapping[int, bytes]:
     return dict(_two_byte_items(body)) if profile & 0xFFF0 == _TWO_BYTE else {}
 
 
+def extended(header: bytes, number: int, value: bytes) -> bytes:
+    """`header` with one header extension: of a number from 1 to 14, and of one to sixteen octets."""
+    padded = bytes(((number << 4) | (len(value) - 1),)) + value + bytes(-(1 + len(value)) % 4)
+    first = bytes((header[0] | _EXTENSION,))
+    return first + header[1:] + struct.pack("!HH", _ONE_BYTE, len(padded) // 4) + padded
+
+
 def _one_byte_items(body: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(body):

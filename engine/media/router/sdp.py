@@ -15,8 +15,14 @@ from engine.media.router.offer import Codec, Offer, Section, read_offer
 MID_URI = "urn:ietf:params:rtp-hdrext:sdes:mid"
 RID_URI = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 REPAIRED_RID_URI = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
+PLAYOUT_DELAY_URI = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+"""Three octets: the least and the most delay, twelve bits each, in steps of ten milliseconds."""
+_SHORT_IDS = range(1, 15)
+"""Of header extensions in the one-byte form (RFC 8285 section 4.2)."""
 VIDEO_CODECS = ("VP8", "VP9", "H264", "AV1")
 _FEEDBACK = ("nack", "nack pli", "ccm fir", "goog-remb")
+_FEEDBACK_OF_SOUND = ("nack",)
+"""Browsers can do it, but offer it only when their page says so."""
 _PROTOCOLS = ("UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVP")
 _MSID_CHARACTERS = frozenset("!#$%&'*+-.^_`{|}~" + string.ascii_letters + string.digits)
 
@@ -38,6 +44,8 @@ class Track:
     ssrc: int | None = None
     """Of a publisher: what the offer says it will be, if it does."""
     rtx_ssrc: int | None = None
+    delay_extension: int | None = None
+    """Of a viewer with RTX: by what we may tell it how late to play."""
 
 
 @attrs.frozen(kw_only=True)
@@ -108,14 +116,7 @@ def plan_view(text: str, published: Mapping[Kind, Codec]) -> Plan:
         codec = _same(section.codecs, published[kind])
         strange |= codec is None
         if codec is not None:
-            tracks[kind] = Track(
-                index=index,
-                kind=kind,
-                mid=section.mid,
-                codec=codec,
-                rtx_payload_type=_rtx(section.codecs, codec),
-                feedback=_feedback(kind, codec),
-            )
+            tracks[kind] = _outgoing(index, kind, section, codec)
     if strange and len(tracks) < len(published):
         raise NoCommonCodecError("the offer cannot receive a codec that the stream is in")
     if not tracks:
@@ -206,7 +207,22 @@ def _rtx(codecs: Sequence[Codec], codec: Codec) -> int | None:
 
 
 def _feedback(kind: Kind, codec: Codec) -> tuple[str, ...]:
-    return tuple(one for one in _FEEDBACK if one in codec.feedback) if kind is Kind.VIDEO else ()
+    ours = _FEEDBACK if kind is Kind.VIDEO else _FEEDBACK_OF_SOUND
+    return tuple(one for one in ours if one in codec.feedback)
+
+
+def _outgoing(index: int, kind: Kind, section: Section, codec: Codec) -> Track:
+    rtx, delay = _rtx(section.codecs, codec), section.extensions.get(PLAYOUT_DELAY_URI)
+    tellable = kind is Kind.VIDEO and rtx is not None and delay in _SHORT_IDS
+    return Track(
+        index=index,
+        kind=kind,
+        mid=section.mid,
+        codec=codec,
+        rtx_payload_type=rtx,
+        feedback=_feedback(kind, codec),
+        delay_extension=delay if tellable else None,
+    )
 
 
 def _incoming(index: int, kind: Kind, section: Section, codec: Codec) -> Track:
@@ -319,8 +335,11 @@ def _received(track: Track) -> Iterator[str]:
 
 
 def _sent(track: Track, outgoing: Outgoing) -> Iterator[str]:
-    # No header extension: each would be parsed and written again for every viewer.
+    # No header extension of the stream's packets: each would be parsed and written again for every viewer.
+    # This one goes with packets that are sent to one viewer only, by RTX.
     yield from _begin(track, "sendonly")
+    if track.delay_extension is not None:
+        yield f"a=extmap:{track.delay_extension} {PLAYOUT_DELAY_URI}"
     stream = "".join(one if one in _MSID_CHARACTERS else "-" for one in outgoing.stream_id)[:64] or "-"
     yield f"a=msid:{stream} {track.kind}"
     resends = track.rtx_payload_type is not None

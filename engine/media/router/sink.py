@@ -1,20 +1,18 @@
 """One viewer's copy of a track: numbers and times of its own, answers to NACK, reports, change of source."""
 
 import secrets
+from collections.abc import Sequence
 
 import attrs
 from aiortc.rtp import RtcpReceiverInfo, RtcpSenderInfo
 
 from engine.media.router import rtcp
-from engine.media.router.allowance import Allowance
 from engine.media.router.link import Link
-from engine.media.router.rtp import HEADER, VERSION_2, distance, timestamp_distance
+from engine.media.router.repair import Budget, Copies, Losses, Playout, delay_for
+from engine.media.router.rtp import HEADER, HEADER_BYTES, VERSION_2, distance, extended, timestamp_distance
 from engine.media.router.sdp import Outgoing, Track
 from engine.media.router.source import HISTORY_PACKETS, JOIN_SECONDS, Kept, Source
 
-RESENT_AT_ONCE = 500
-RESENT_PER_SECOND = 1000.0
-"""A viewer that asks for everything for ever gets no more than this."""
 SWITCH_SECONDS = 30.0
 """Patience when there is another layer to look at meanwhile."""
 _FIRST_SEQUENCE_MAX = 0x4000
@@ -53,7 +51,7 @@ class Sink:
         self.wanted = source
         """The source to be on; while it waits for that one's key frame it may still be on another."""
         self.muted = False
-        self.resent = self.resend_misses = 0
+        self.resent = self.resend_misses = self.copied = 0
         self.loss_fraction = 0.0
         self.round_trip_seconds: float | None = None
         self.bitrate_estimate_bps: int | None = None
@@ -68,7 +66,9 @@ class Sink:
         self._packets = self._octets = 0
         self._joined_packets = self._joined_octets = 0
         self._rtx_sequence = secrets.randbelow(_FIRST_SEQUENCE_MAX)
-        self._resends = Allowance(RESENT_AT_ONCE, RESENT_PER_SECOND)
+        self._losses, self._budget, self._copies = Losses(), Budget(), Copies()
+        self._playout = Playout()
+        self._delay_extension = track.delay_extension
         self._report: tuple[int, float] | None = None
 
     # -- which source
@@ -120,6 +120,7 @@ class Sink:
         self._last_out = (highest + epoch.sequence_offset) & 0xFFFF
         self._last_timestamp = (source.last_timestamp + epoch.timestamp_offset) & 0xFFFFFFFF
         self._left_at = source.heard_at if source.heard_at is not None else now
+        self._copies = Copies()
         source.leave(self)
 
     def join(self, source: Source, sequence: int, timestamp: int, now: float) -> None:
@@ -133,6 +134,8 @@ class Sink:
         self._epoch = Epoch(source, sequence, out, self.sequence_offset, self.timestamp_offset)
         self._on = source
         self._joined_packets, self._joined_octets = source.forwarded_packets, source.forwarded_octets
+        if not self._playout.told_enough:
+            source.tell(self)
 
     def _next_timestamp(self, source: Source, timestamp: int, now: float) -> int:
         if self._last_timestamp is None or self._epoch is None:
@@ -149,26 +152,80 @@ class Sink:
 
     # -- what goes out beside the fan-out
 
-    def send_late(self, kept: Kept) -> None:
+    def send_late(self, kept: Kept, now: float) -> None:
         """A packet that came after newer ones; what is from before our beginning has no number here."""
         epoch = self._current()
         if epoch is not None and epoch.has(kept.sequence):
             self._packets += 1
             self._octets += len(kept.body)
             self.link.send_rtp(self._packet(kept, epoch))
+            if self._losses.likely(self.packets):
+                # Its viewer has asked already, in vain, and does not ask again soon.
+                self._owe((kept.sequence + epoch.sequence_offset) & 0xFFFF, now)
 
-    def resend(self, out: int, now: float) -> None:
-        """The viewer has missed one of our numbers."""
+    def take_request(self, numbers: Sequence[int], now: float) -> None:
+        """The viewer has missed these numbers of ours."""
+        resent = [number for number in numbers if self._resend(number)]
+        for number in resent:
+            self._owe(number, now)
+        if resent and self._losses.take(self.packets, now):
+            self._delay()
+
+    def _resend(self, out: int, *, spare: bool = False) -> bool:
+        found = self._found(out)
+        if found is None or not self._budget.take(len(found[0].body), self.octets, spare=spare):
+            self.resend_misses += not spare
+            return False
+        self.resent += not spare
+        self.copied += spare
+        write = self._packet if self.rtx_payload_type is None else self._rtx
+        self.link.send_rtp(write(*found))
+        return True
+
+    def _found(self, out: int) -> tuple[Kept, Epoch] | None:
         epoch = self._current()
         if epoch is not None and not epoch.gave(out):
             epoch = self._before
         kept = epoch.source.kept((out - epoch.sequence_offset) & 0xFFFF) if epoch else None
-        if kept is None or epoch is None or not epoch.has(kept.sequence) or not self._resends.take(now):
-            self.resend_misses += 1
-            return
-        self.resent += 1
-        write = self._packet if self.rtx_payload_type is None else self._rtx
-        self.link.send_rtp(write(kept, epoch))
+        return (kept, epoch) if kept is not None and epoch is not None and epoch.has(kept.sequence) else None
+
+    # -- copies of what was sent again, because that may be lost as well
+
+    def _owe(self, out: int, now: float) -> None:
+        if self._on is not None:
+            self._copies.owe(out, now)
+            self._on.owe(self)
+
+    def send_copies(self, now: float) -> bool:
+        """Those whose time has come; whether there are more."""
+        for out in self._copies.due(now):
+            self._resend(out, spare=True)
+        return bool(self._copies)
+
+    # -- how late the viewer plays
+
+    @property
+    def playout_delay_milliseconds(self) -> int:
+        """The least that it is told: with heavy loss, enough for asking more than once."""
+        return self._playout.told
+
+    def _delay(self) -> None:
+        if self._delay_extension is not None:
+            trip = self.round_trip_seconds or 0.0
+            self._playout.want(delay_for(trip) if self._losses.heavy else 0)
+            if self._on is not None:
+                self._on.tell(self)
+
+    def tell(self, kept: Kept) -> bool:
+        """Tell the delay with a packet that begins a frame and is sent next; whether to tell more."""
+        epoch, number = self._epoch, self._delay_extension
+        assert epoch is not None, "only who is on a source is told of its packets"
+        assert number is not None, "only who can be told asks for it"
+        # By RTX, because the stream's packet is the same for all: that one comes second, as a duplicate.
+        packet = self._rtx(kept, epoch)
+        header = extended(packet[:HEADER_BYTES], number, self._playout.step())
+        self.link.send_rtp(header + packet[HEADER_BYTES:])
+        return not self._playout.told_enough
 
     def _current(self) -> Epoch | None:
         if self._epoch and self._on and self._on.forwarded_packets - self._joined_packets >= HISTORY_PACKETS:
@@ -222,6 +279,8 @@ class Sink:
     def take_report(self, block: RtcpReceiverInfo, now: float) -> None:
         """What the viewer says about what we send."""
         self.loss_fraction = block.fraction_lost / 256
+        if self._losses.calm(now):
+            self._delay()
         if self._report is not None and block.lsr == self._report[0]:
             # The publisher's clock is in the report, so the time is measured by ours.
             self.round_trip_seconds = max(0.0, now - self._report[1] - block.dlsr / 65536)

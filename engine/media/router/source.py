@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aiortc.rtp import RtcpReceiverInfo, RtcpSenderInfo
 
@@ -44,6 +44,24 @@ class Kept(NamedTuple):
     body: bytes
 
 
+class Tap(Protocol):
+    """Hears all that a source takes, muted or not."""
+
+    sink_count: int
+    """Sinks behind it, wherever they are."""
+    dropped: int
+    """Packets that were not sent to them, to however many."""
+
+    def take(self, marker: int, sequence: int, timestamp: int, body: bytes) -> None:
+        """A packet, in order of arrival."""
+
+    def take_report(self, info: RtcpSenderInfo) -> None:
+        """The sender's report."""
+
+    def take_mute(self) -> None:
+        """The source has been muted, or is muted no more."""
+
+
 class Source:
     """Takes plain RTP, keeps it for a while, and gives it to its sinks."""
 
@@ -64,6 +82,10 @@ class Source:
         self.forwarded_packets = self.forwarded_octets = 0
         """In order, to all that are on it; a sink counts by the difference."""
         self.key_frames = self.picture_losses = self.malformed = self.too_late = self.recovered = 0
+        self.beginnings = 0
+        """How often its numbers have begun anew."""
+        self.taps: list[Tap] = []
+        self._dropped_elsewhere = 0
         self._resends = "nack" in track.feedback
         self._makes_key_frames = track.kind is Kind.VIDEO
         # Each layer, and each new beginning of a sender, numbers its pictures by itself. A receiver that sees
@@ -75,6 +97,8 @@ class Source:
         self._history: list[Kept | None] = [None] * HISTORY_PACKETS
         self._sinks: dict[Sink, None] = {}
         self._joining: dict[Sink, float] = {}
+        self._telling: dict[Sink, None] = {}
+        self._owing: dict[Sink, None] = {}
         self._key_frame_wanted = False
         self._key_frame_asked_at: float | None = None
 
@@ -88,9 +112,19 @@ class Source:
     def leave(self, sink: "Sink") -> None:
         """Send it nothing more."""
         self._joining.pop(sink, None)
+        self._telling.pop(sink, None)
+        self._owing.pop(sink, None)
         if sink in self._sinks:
             del self._sinks[sink]
             self.rearrange()
+
+    def tell(self, sink: "Sink") -> None:
+        """Let `sink` know of each packet that begins a frame, before it is sent, until it has enough."""
+        self._telling[sink] = None
+
+    def owe(self, sink: "Sink") -> None:
+        """Let `sink` know of each tick, until it owes nothing."""
+        self._owing[sink] = None
 
     def rearrange(self) -> None:
         """A sink has come, gone, or is reached by another way."""
@@ -98,8 +132,8 @@ class Source:
 
     @property
     def sink_count(self) -> int:
-        """Those it is sent to, and those that wait for a key frame."""
-        return len(self._sinks) + len(self._joining)
+        """Those it is sent to, those that wait for a key frame, and those of other workers."""
+        return len(self._sinks) + len(self._joining) + sum(tap.sink_count for tap in self.taps)
 
     def _take_on(self, sequence: int, timestamp: int, now: float, *, key_frame: bool) -> None:
         ready = [sink for sink, until in self._joining.items() if key_frame or now >= until]
@@ -110,6 +144,17 @@ class Source:
             sink.send_report(now)
         if ready:
             self.rearrange()
+
+    @property
+    def dropped(self) -> int:
+        """Packets that fan-outs have not sent, here and on other workers."""
+        return self.fanout.dropped + self._dropped_elsewhere + sum(tap.dropped for tap in self.taps)
+
+    def untap(self, tap: Tap) -> None:
+        """Tell it nothing more, and keep its figures."""
+        if tap in self.taps:
+            self.taps.remove(tap)
+            self._dropped_elsewhere += tap.dropped
 
     # -- packets
 
@@ -127,12 +172,15 @@ class Source:
         ahead = 1 if highest is None else distance(sequence, highest)
         marker = second & MARKER
         if ahead <= 0:
-            self._take_late(Kept(sequence, timestamp, marker, body), resent=False)
+            self._take_late(Kept(sequence, timestamp, marker, body), now, resent=False)
             return
         if ahead > JUMP_MAX:
             self._begin_anew(now)
         elif ahead > 1 and highest is not None:
             self._look_for_missing(highest, sequence, now)
+        elif self.missing.unasked:
+            # Two have overtaken it: it is lost rather than late.
+            self._ask_again(now)
         self._take_newest(sequence, timestamp, marker, body, now)
 
     def _look_for_missing(self, highest: int, sequence: int, now: float) -> None:
@@ -141,16 +189,21 @@ class Source:
 
     def _take_newest(self, sequence: int, timestamp: int, marker: int, body: bytes, now: float) -> None:
         self.reception.advance(sequence, timestamp, now)
-        self.last_timestamp = timestamp
-        self._history[sequence % HISTORY_PACKETS] = Kept(sequence, timestamp, marker, body)
+        begins_frame, self.last_timestamp = timestamp != self.last_timestamp, timestamp
+        kept = self._history[sequence % HISTORY_PACKETS] = Kept(sequence, timestamp, marker, body)
         key_frame = self._begins_key_frame(body)
         if key_frame and self._makes_key_frames:
             self.key_frames += 1
             self._key_frame_wanted = False
+        # Before our own sinks: another core begins its share while this one does ours.
+        for tap in self.taps:
+            tap.take(marker, sequence, timestamp, body)
         if self.muted:
             return
         if self._joining:
             self._take_on(sequence, timestamp, now, key_frame=key_frame)
+        if self._telling and begins_frame:
+            self._telling = {sink: None for sink in self._telling if sink.tell(kept)}
         self.forwarded_packets += 1
         self.forwarded_octets += len(body)
         self.fanout.send(marker, sequence, timestamp, body)
@@ -167,10 +220,11 @@ class Source:
         sequence, body = int.from_bytes(payload[:2], "big"), payload[2:]
         if self._is_vp8:
             body = vp8_unnumbered(body)
-        self._take_late(Kept(sequence, timestamp, second & MARKER, body), resent=True)
+        self._take_late(Kept(sequence, timestamp, second & MARKER, body), now, resent=True)
 
-    def _take_late(self, kept: Kept, *, resent: bool) -> None:
-        was_missing = self.missing.found(kept.sequence)
+    def _take_late(self, kept: Kept, now: float, *, resent: bool) -> None:
+        missing = self.missing
+        was_missing = missing.answered(kept.sequence, now) if resent else missing.found(kept.sequence)
         highest = self.reception.highest
         old = highest is None or not -HISTORY_PACKETS < distance(kept.sequence, highest) < 0
         if old or self.kept(kept.sequence) is not None or (resent and not was_missing):
@@ -179,9 +233,11 @@ class Source:
         self.reception.fill()
         self.recovered += resent
         self._history[kept.sequence % HISTORY_PACKETS] = kept
+        for tap in self.taps:
+            tap.take(kept.marker, kept.sequence, kept.timestamp, kept.body)
         if not self.muted:
             for sink in self._sinks:
-                sink.send_late(kept)
+                sink.send_late(kept, now)
 
     def _begin_anew(self, now: float) -> None:
         """Other numbers: whoever is on it goes on after what he had, from the next key frame."""
@@ -189,6 +245,7 @@ class Source:
         self._pause_all(now)
         self.reception = rtcp.Reception(self.clock_rate)
         self._history = [None] * HISTORY_PACKETS
+        self.beginnings += 1
         self.want_key_frame(now)
 
     def rebind(self, ssrc: int, now: float) -> None:
@@ -205,6 +262,8 @@ class Source:
     def mute(self, now: float, *, muted: bool) -> None:
         """Take packets but give them to nobody; afterwards each sink goes on from a key frame."""
         self.muted = muted
+        for tap in self.taps:
+            tap.take_mute()
         if muted:
             self._pause_all(now)
         elif self._joining:
@@ -236,22 +295,30 @@ class Source:
         self._send_rtcp(rtcp.picture_loss(sender=self.local_ssrc, media=self.ssrc))
 
     def tick(self, now: float) -> None:
-        """Every twenty milliseconds: ask again for what is missing."""
+        """Every twenty milliseconds: ask again for what is missing, and send what is owed."""
         # Who waits for a key frame goes on asking: the last request may have been lost.
         self._key_frame_wanted |= bool(self._joining) and self._makes_key_frames
         if self._key_frame_wanted:
             self._ask_for_key_frame(now)
         if self.missing:
-            asked, lost = self.missing.due(now)
-            if lost:
-                self.want_key_frame(now)
-            if asked and self.ssrc is not None:
-                packet = rtcp.negative_acknowledgement(asked, sender=self.local_ssrc, media=self.ssrc)
-                self._send_rtcp(packet)
+            self._ask_again(now)
+        if self._owing:
+            self._owing = {sink: None for sink in self._owing if sink.send_copies(now)}
+
+    def _ask_again(self, now: float) -> None:
+        asked, lost = self.missing.due(now)
+        if lost:
+            self.want_key_frame(now)
+        assert self.ssrc is not None, "packets that were taken had one"
+        for first in range(0, len(asked), rtcp.NACK_SEQUENCES_MAX):
+            some = asked[first : first + rtcp.NACK_SEQUENCES_MAX]
+            self._send_rtcp(rtcp.negative_acknowledgement(some, sender=self.local_ssrc, media=self.ssrc))
 
     def take_report(self, info: RtcpSenderInfo, now: float) -> None:
         """The sender's report; each sink gets one of its own."""
         self.reception.take_report(info, now)
+        for tap in self.taps:
+            tap.take_report(info)
         if not self.muted:
             for sink in self._sinks:
                 sink.send_report(now)

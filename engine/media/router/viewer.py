@@ -8,9 +8,9 @@ from aiortc.rtp import RtcpRrPacket, RtcpSrPacket
 from engine.media.protocol import Kind, PeerQuality
 from engine.media.router import rtcp
 from engine.media.router.peer import Peer, Surroundings
-from engine.media.router.publisher import Publisher
 from engine.media.router.sdp import Outgoing, Plan
 from engine.media.router.sink import Sink
+from engine.media.router.stream import Stream, source_of
 
 QUALITY_SECONDS = 1.0
 """A viewer's quality is told no more often."""
@@ -26,24 +26,24 @@ class Viewer(Peer):
         plan: Plan,
         around: Surroundings,
         *,
-        publisher: Publisher,
+        stream: Stream,
         layer: str | None,
     ) -> None:
         super().__init__(peer_id, offer, plan, around)
-        self.publisher = publisher
+        self.stream = stream
         cname = secrets.token_hex(8)
         outgoing = {
             track.kind: Outgoing(
                 ssrc=secrets.randbits(32),
                 rtx_ssrc=secrets.randbits(32),
                 cname=cname,
-                stream_id=publisher.stream_id,
+                stream_id=stream.stream_id,
             )
             for track in plan.tracks
         }
         self.sinks: dict[int, Sink] = {}
         for track in plan.tracks:
-            source = publisher.source(track.kind, layer)
+            source = source_of(stream, track.kind, layer)
             assert source is not None, "the plan has only what is published, and the layer was looked for"
             self.sinks[outgoing[track.kind].ssrc] = Sink(source, self.link, track, outgoing[track.kind])
         self._quality_at = 0.0
@@ -86,8 +86,8 @@ class Viewer(Peer):
             return
         if rtcp.asks_for_key_frame(packet):
             (sink.source or sink.wanted).want_key_frame(now)
-        for sequence in rtcp.asked_again(packet):
-            sink.resend(sequence, now)
+        if numbers := rtcp.asked_again(packet):
+            sink.take_request(numbers, now)
 
     def _take_reports(self, packet: RtcpRrPacket | RtcpSrPacket, now: float) -> None:
         ours = [(self.sinks[block.ssrc], block) for block in packet.reports if block.ssrc in self.sinks]
@@ -116,7 +116,7 @@ class Viewer(Peer):
 
     def select(self, layer: str, now: float) -> bool:
         """Move the picture to a layer; False when there is none of that name."""
-        source = self.publisher.source(Kind.VIDEO, layer)
+        source = source_of(self.stream, Kind.VIDEO, layer)
         if source is None or source.layer != layer:
             return False
         for sink in self.sinks.values():
@@ -132,6 +132,8 @@ class Viewer(Peer):
             yield f"{sink.kind}_sent_bytes", sink.octets
             yield f"{sink.kind}_resent_packets", sink.resent
             yield f"{sink.kind}_resend_missed_packets", sink.resend_misses
+            yield f"{sink.kind}_copied_packets", sink.copied
+            yield f"{sink.kind}_playout_delay_milliseconds", sink.playout_delay_milliseconds
             yield f"{sink.kind}_loss_fraction", sink.loss_fraction
             if sink.round_trip_seconds is not None:
                 yield f"{sink.kind}_round_trip_seconds", sink.round_trip_seconds

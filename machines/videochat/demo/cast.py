@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import attrs
 import trio
 
+from engine.board import UnmetError
 from machines.videochat.client import VideochatError
-from machines.videochat.demo.board import UnmetError
 from machines.videochat.demo.lines import Lines
 
 T = TypeVar("T")

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,20 +14,20 @@ from rich.text import Text
 
 from engine.app.users import SqliteUsers
 from engine.app.users import User as Person
+from engine.board import INTERRUPTED, Board, UnmetError, watch_signals
 from engine.errors import EngineError
 from engine.journal.opening import open_journal
 from machines.videochat import vocabulary as v
-from machines.videochat.demo.board import Board, UnmetError
 from machines.videochat.demo.cast import SERVE, Device, Server, User
 from machines.videochat.demo.scenes import CAST, Stage, together
 from machines.videochat.demo.story import TOLD, Told, announced, episodes_of, stories
 
+TITLE = "switchhook demo videochat"
 RING_SECONDS = 5
-CONFIG = f"[videochat]\nring_seconds = {RING_SECONDS}\n"
+CONFIG = f"[videochat]\nring_seconds = {RING_SECONDS}\n[media]\ndriver = 'fake'\n"
+"""Media of other APIs are not shown, and their workers would delay the restart by more than a ring."""
 SECONDS_MAX = 60.0
 """For all of it; a machine that needs longer is too busy to show anything."""
-
-INTERRUPTED = 130
 
 HEARD = {
     "videochatRequested": "Requested",
@@ -38,50 +37,39 @@ HEARD = {
 }
 
 
-def run(*, plain: bool) -> int:
-    """Show it; 0 only if every expectation held."""
+def run(*, plain: bool, keep: bool = False) -> int:
+    """Show it; 0 only if every expectation held. `keep` leaves its logs and journal, as a failure does."""
     console = Console(highlight=False)
     status = 1
     try:
-        status = trio.run(_run, console, plain or not console.is_terminal)
+        status = trio.run(_run, console, plain or not console.is_terminal, keep)
     except* SystemExit:
         # Whoever read our output has gone; rich ends the program by it.
         pass
     return status
 
 
-async def _run(console: Console, plain: bool) -> int:
+async def _run(console: Console, plain: bool, keep: bool) -> int:
     directory = Path(tempfile.mkdtemp(prefix="switchhook-demo-"))
     status = 1
     try:
         async with trio.open_nursery() as nursery:
-            interrupted = await nursery.start(_watch_signals, nursery.cancel_scope)
+            interrupted = await nursery.start(watch_signals, nursery.cancel_scope)
             with trio.move_on_after(SECONDS_MAX):
                 status = await _show(console, directory, plain=plain)
             nursery.cancel_scope.cancel()
         if interrupted.is_set():
             status = INTERRUPTED
     finally:
-        if status in (0, INTERRUPTED):
+        if status in (0, INTERRUPTED) and not keep:
             shutil.rmtree(directory, ignore_errors=True)
         else:
             console.print(f"Logs and journal are in {directory}", soft_wrap=True)
     return status
 
 
-async def _watch_signals(
-    scope: trio.CancelScope, task_status: trio.TaskStatus[trio.Event] = trio.TASK_STATUS_IGNORED
-) -> None:
-    interrupted = trio.Event()
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started(interrupted)
-        async for _ in signals:
-            interrupted.set()
-            scope.cancel()
-
-
 async def _show(console: Console, directory: Path, *, plain: bool) -> int:
-    board = Board(console, plain=plain)
+    board = Board(console, TITLE, plain=plain)
     journal = f"sqlite:///{directory / 'calls.db'}"
     with board.shown():
         try:
@@ -95,7 +83,7 @@ async def _show(console: Console, directory: Path, *, plain: bool) -> int:
         await _draw(console, journal)
     except EngineError as error:
         console.print(Text(f"no call can be drawn: {error}"), soft_wrap=True)
-    return sum_up(console, board)
+    return board.sum_up()
 
 
 async def _play(board: Board, directory: Path, journal: str) -> None:
@@ -106,7 +94,7 @@ async def _play(board: Board, directory: Path, journal: str) -> None:
         server = Server(nursery, directory, journal, config)
         users = {name: User(name, devices, directory / f"{name}.log") for name, devices in CAST.items()}
         try:
-            with board.expects("begin", "the server starts, four users connect five devices"):
+            with board.expects("the server starts, four users connect five devices", scene="begin"):
                 await server.start()
                 await together(
                     *(partial(one.start, nursery, server.url, tokens[one.name]) for one in users.values())
@@ -134,7 +122,7 @@ async def _create_users(path: Path) -> dict[str, str]:
 
 
 async def _compare(board: Board, server: Server, devices: tuple[Device, ...], url: str) -> None:
-    with board.expects("journal", "the server stops when it is asked to"):
+    with board.expects("the server stops when it is asked to", scene="journal"):
         status = await server.stop()
         if status:
             raise UnmetError(f"its exit status is {status}; see {server.log}")
@@ -143,10 +131,12 @@ async def _compare(board: Board, server: Server, devices: tuple[Device, ...], ur
     text = (
         "each device heard what the journal says it was told, in that order, nothing twice and nothing lost"
     )
-    with board.expects("journal", text):
+    with board.expects(text, scene="journal"):
         for device in devices:
             compare_device(device, [*announced(device.user.name, lines[device.user.name], device.name)])
-    with board.expects("journal", "every call is built again from its events: switchhook replay") as expected:
+    with board.expects(
+        "every call is built again from its events: switchhook replay", scene="journal"
+    ) as expected:
         expected.text = f"{expected.text} says {await replay_all(url)}"
 
 
@@ -182,13 +172,3 @@ async def _draw(console: Console, url: str) -> None:
         for story in await stories(journal):
             console.print(Text(f"%% {story.title}"), soft_wrap=True)
             console.print(Text(story.diagram), soft_wrap=True)
-
-
-def sum_up(console: Console, board: Board) -> int:
-    """Say how many hold and which do not; the exit status."""
-    failed = board.failed
-    held = len(board.expectations) - len(failed)
-    console.print(f"{held} of {len(board.expectations)} expectations held")
-    for one in failed:
-        console.print(Text(f"failed: {one.scene}: {one.text}: {one.why}"), soft_wrap=True)
-    return 1 if failed else 0

@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 import attrs
 import msgspec
 
-from engine.app.api import Api, Endpoint, Host, MessageType, SocketRoute
-from engine.errors import ConfigurationError
+from engine.app.api import Api, Bearer, Endpoint, Host, MessageType, Page, SocketRoute
+from engine.app.forms import FORM_TYPE, form_pairs
+from engine.app.routes import Routes
+from engine.errors import ConfigurationError, RemoteProtocolError
 from engine.runtime.entry import Entry
 from engine.transport.application import Request, Response, SocketApp
 from engine.transport.sockets import Socket
@@ -35,11 +37,66 @@ class ParlourSettings:
     broken: bool = False
 
 
+@attrs.frozen(kw_only=True)
+class Hearing:
+    """Query of a chime."""
+
+    times: int = 1
+    soft: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Chimed:
+    """What was heard."""
+
+    chime: str
+    hearing: Hearing
+
+
+@attrs.frozen(kw_only=True)
+class Credentials:
+    """Form of the token endpoint."""
+
+    client_id: str
+
+
+@attrs.frozen(kw_only=True)
+class Problem:
+    """Body of an error."""
+
+    error: str
+
+
+ENDPOINTS = (
+    Endpoint(method="GET", path="/bells", summary="All bells"),
+    Endpoint(method="POST", path="/bells/{bell}", summary="Ring", body=Ring, results={201: Ring, 404: None}),
+    Endpoint(method="DELETE", path="/bells/{bell}", summary="Take it away", results={204: None}),
+    Endpoint(
+        method="GET",
+        path="/chimes/{chime}",
+        summary="Hear a chime",
+        query=Hearing,
+        results={200: Chimed, 400: Problem},
+    ),
+    Endpoint(method="GET", path="/chimes/names", summary="Names", results={200: tuple[str, ...]}),
+    Endpoint(
+        method="POST",
+        path="/parlour/token",
+        summary="A token",
+        body=Credentials,
+        body_type=FORM_TYPE,
+        results={200: str, 400: Problem},
+        public=True,
+    ),
+)
+
+
 class ParlourService:
     """Rings bells; says by which way it answered."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.routes = Routes(ENDPOINTS)
 
     def open_socket(self, socket: Socket) -> SocketApp | Response:
         """Refuse: nobody is there."""
@@ -47,7 +104,34 @@ class ParlourService:
 
     def respond_nowait(self, request: Request) -> Response | None:
         """Answer what needs no journal."""
-        return Response(200, b'{"bells":1}') if request.path == "/bells" else None
+        found = self.routes.find(request)
+        assert found is not None
+        match found.endpoint.path:
+            case "/bells":
+                return Response(200, b'{"bells":1}')
+            case "/chimes/names":
+                return Response(200, b'["ding","dong"]')
+            case "/chimes/{chime}":
+                return self._chime(request, found.parameters["chime"])
+            case "/parlour/token":
+                return self._token(request)
+        return None
+
+    def _chime(self, request: Request, chime: str) -> Response:
+        codec = self.host.codec
+        try:
+            hearing = codec.decode_pairs(request.query, Hearing)
+        except RemoteProtocolError as fault:
+            return Response(400, codec.encode(Problem(error=str(fault))))
+        return Response(200, codec.encode(Chimed(chime=chime, hearing=hearing)))
+
+    def _token(self, request: Request) -> Response:
+        codec = self.host.codec
+        try:
+            form = codec.decode_pairs(form_pairs(request), Credentials, "form")
+        except RemoteProtocolError as fault:
+            return Response(400, codec.encode(Problem(error=str(fault))))
+        return Response(200, codec.encode(f"token of {form.client_id}"))
 
     async def respond(self, request: Request) -> Response:
         """Ring the bell of the path."""
@@ -86,13 +170,9 @@ PARLOUR = Api(
             ),
         ),
     ),
-    endpoints=(
-        Endpoint(method="GET", path="/bells", summary="All bells"),
-        Endpoint(
-            method="POST", path="/bells/{bell}", summary="Ring", body=Ring, results={201: Ring, 404: None}
-        ),
-        Endpoint(method="DELETE", path="/bells/{bell}", summary="Take it away", results={204: None}),
-    ),
+    endpoints=ENDPOINTS,
+    pages={"/parlour.html": Page(package="tests.engine.app", file="parlour.html")},
+    security=Bearer(token_path="/parlour/token", scopes={"hear": "Hear chimes"}),
     settings=ParlourSettings,
     open=open_parlour,
 )

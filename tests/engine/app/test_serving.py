@@ -1,8 +1,10 @@
 """The application behind the port, over real connections."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -10,12 +12,14 @@ import pytest
 import trio
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from engine.app.api import Bearer, Endpoint
 from engine.app.discovery import installed_apis
 from engine.app.engine import Engine, open_engine
 from engine.app.openapi import openapi_document, own_version
-from engine.errors import TransportBrokenError
+from engine.errors import LocalProtocolError, TransportBrokenError
 from engine.journal.memory import MemoryJournal
 from engine.transport.http import HttpAnswer, HttpClient
+from engine.transport.limits import Limits
 from engine.transport.websocket import connect
 from engine.vocabulary import Address
 from machines import videochat
@@ -40,14 +44,14 @@ class Served:
 
 
 @asynccontextmanager
-async def served(journal: Any = "memory:") -> AsyncIterator[Served]:
+async def served(journal: Any = "memory:", **options: Any) -> AsyncIterator[Served]:
     apis = [*installed_apis(), PARLOUR]
     async with (
         open_engine(journal, apis=apis) as engine,
         HttpClient() as client,
         trio.open_nursery() as nursery,
     ):
-        (address,) = await nursery.start(engine.serve, "127.0.0.1:0")
+        (address,) = await nursery.start(partial(engine.serve, "127.0.0.1:0", **options))
         yield Served(engine, address, client)
         nursery.cancel_scope.cancel()
 
@@ -144,6 +148,37 @@ async def test_endpoints_are_answered_by_their_service_at_once_or_later() -> Non
         assert (await server.engine.call(d.BELL, "front").snapshot()).state is d.S.RINGING
 
 
+async def test_a_service_takes_paths_and_queries_apart_with_the_table_of_endpoints() -> None:
+    async with served() as server:
+        answer = await server.ask("GET", "/chimes/big%2Fben?times=3&soft=true")
+        assert told(answer) == {"chime": "big/ben", "hearing": {"times": 3, "soft": True}}
+        assert told(await server.ask("GET", "/chimes/names")) == ["ding", "dong"]
+        wrong = await server.ask("GET", "/chimes/ben?times=often")
+        assert (wrong.status, told(wrong)["error"]) == (400, "query.times: wants an integer, got a string")
+
+
+async def test_a_form_is_read_like_a_query() -> None:
+    async with served() as server:
+        url = f"{server.address}/parlour/token"
+        answer = await server.client.request("POST", url, form={"clientId": "ann"})
+        assert (answer.status, told(answer)) == (200, "token of ann")
+        missing = await server.client.request("POST", url, form={"clientID": "ann"})
+        assert (missing.status, told(missing)["error"]) == (400, "form.clientId: is missing")
+        wrong = await server.ask("POST", "/parlour/token", {})
+        reason = "form: must be sent as application/x-www-form-urlencoded"
+        assert (wrong.status, told(wrong)["error"]) == (400, reason)
+
+
+@pytest.mark.parametrize("body", [b"clientId=%ff", b"clientId=\xff", b"&".join([b"a=b"] * 101)])
+async def test_a_form_that_is_none_is_refused_without_quoting_it(body: bytes) -> None:
+    async with served() as server:
+        headers = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+        url = f"{server.address}/parlour/token"
+        answer = await server.client.request("POST", url, content=body, headers=headers)
+        reason = "form: is not UTF-8, or has more than 100 fields"
+        assert (answer.status, told(answer)["error"]) == (400, reason)
+
+
 async def test_a_socket_goes_to_the_service_of_its_path_or_is_refused() -> None:
     async with served() as server:
         url = server.address.replace("http", "ws")
@@ -183,7 +218,9 @@ def test_the_document_is_valid_and_names_every_endpoint() -> None:
     for api in apis:
         for endpoint in api.endpoints:
             operation = document["paths"][endpoint.path][endpoint.method.lower()]
-            assert set(operation["responses"]) == {str(status) for status in endpoint.results or {200: None}}
+            results = {str(status) for status in endpoint.results or {200: None}}
+            of_the_server = {"431"} if endpoint.body is None else {"413", "431"}
+            assert set(operation["responses"]) == results | of_the_server
         for route in api.sockets:
             messages = document["paths"][route.path]["get"]["x-messages"]
             assert set(messages) == {message.name for message in route.messages}
@@ -198,6 +235,76 @@ def test_an_endpoint_tells_its_parameters_and_its_body() -> None:
     assert "content" not in operation["responses"]["404"]
 
 
+def test_a_query_is_told_by_its_fields() -> None:
+    operation = openapi_document([PARLOUR])["paths"]["/chimes/{chime}"]["get"]
+    assert operation["parameters"] == [
+        {"name": "chime", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}},
+        {"name": "times", "in": "query", "required": False, "schema": {"type": "integer"}},
+        {"name": "soft", "in": "query", "required": False, "schema": {"type": "boolean"}},
+    ]
+    assert operation["responses"]["400"]["description"] == "Bad Request"
+
+
+def test_a_query_cannot_be_null() -> None:
+    @attrs.frozen(kw_only=True)
+    class Page:
+        size: int | None = None
+        after: str | int | None = None
+
+    endpoint = Endpoint(method="GET", path="/pages", summary="Pages", query=Page)
+    document = openapi_document([attrs.evolve(PARLOUR, endpoints=(endpoint,))])
+    size, after = document["paths"]["/pages"]["get"]["parameters"]
+    assert size["schema"] == {"type": "integer"}
+    assert after["schema"] == {"anyOf": [{"type": "string"}, {"type": "integer"}]}
+
+
+def test_a_token_is_wanted_by_every_endpoint_that_is_not_public() -> None:
+    document = openapi_document([PARLOUR])
+    paths = document["paths"]
+    either: list[Any] = [{"parlour.bearer": []}, {"parlour.oauth2": []}]
+    assert paths["/bells"]["get"]["security"] == either
+    assert paths["/parlour/token"]["post"]["security"] == []
+    assert list(paths["/parlour/token"]["post"]["requestBody"]["content"]) == [
+        "application/x-www-form-urlencoded"
+    ]
+    flow = document["components"]["securitySchemes"]["parlour.oauth2"]["flows"]["clientCredentials"]
+    assert flow == {"tokenUrl": "/parlour/token", "scopes": {"hear": "Hear chimes"}}
+    assert (
+        "security" not in openapi_document([attrs.evolve(PARLOUR, security=None)])["paths"]["/bells"]["get"]
+    )
+    plain = openapi_document([attrs.evolve(PARLOUR, security=Bearer())])
+    assert list(plain["components"]["securitySchemes"]) == ["parlour.bearer"]
+
+
+def test_a_result_may_be_a_text_or_an_array() -> None:
+    paths = openapi_document([PARLOUR])["paths"]
+    shapes = {
+        path: operation["responses"]["200"]["content"]["application/json"]["schema"]
+        for path, operation in (
+            ("/chimes/names", paths["/chimes/names"]["get"]),
+            ("/parlour/token", paths["/parlour/token"]["post"]),
+        )
+    }
+    assert shapes["/chimes/names"] == {"type": "array", "items": {"type": "string"}}
+    assert shapes["/parlour/token"] == {"type": "string"}
+
+
+def test_every_reference_of_the_document_leads_somewhere() -> None:
+    document = openapi_document([*installed_apis(), PARLOUR])
+    references = set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(document)))
+    names = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert references
+    assert references <= names
+    assert "#/components/schemas/parlour.Hearing" in references
+
+
+def test_two_classes_of_one_name_in_an_api_are_refused() -> None:
+    other = attrs.make_class("Ring", {"tone": attrs.field(type=str)}, frozen=True)
+    endpoint = Endpoint(method="PUT", path="/bells", summary="Another", body=other)
+    with pytest.raises(LocalProtocolError, match="two classes of the API parlour are called Ring"):
+        openapi_document([attrs.evolve(PARLOUR, endpoints=(*PARLOUR.endpoints, endpoint))])
+
+
 def test_the_document_names_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -208,3 +315,56 @@ def test_the_document_names_the_version(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("engine.app.openapi.version", missing)
     assert own_version() == "0"
+
+
+async def test_pages_are_served_with_get_and_head() -> None:
+    async with served() as server:
+        page = await server.ask("GET", "/parlour.html")
+        assert (page.status, page.body) == (200, b"<!doctype html>\n<title>Parlour</title>\n")
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+        head = await server.ask("HEAD", "/parlour.html")
+        assert (head.status, head.body) == (200, b"")
+        assert (await server.ask("POST", "/parlour.html")).headers["allow"] == "GET, HEAD"
+
+
+def asking(origin: str) -> dict[str, str]:
+    return {"origin": origin, "access-control-request-method": "POST"}
+
+
+async def test_pages_of_allowed_origins_may_ask_and_others_may_not() -> None:
+    app, other = "https://app.example.org", "https://other.example.org"
+    async with served(limits=Limits(allowed_origins=(app,))) as server:
+        ask = server.client.request
+        for path, methods in (("/bells/front", "DELETE, POST"), ("/healthz", "GET, HEAD")):
+            may = await ask("OPTIONS", server.address + path, headers=asking(app))
+            assert (may.status, may.headers["access-control-allow-methods"]) == (204, methods)
+            assert may.headers["access-control-allow-origin"] == app
+            may_not = await ask("OPTIONS", server.address + path, headers=asking(other))
+            assert (may_not.status, "access-control-allow-origin" in may_not.headers) == (405, False)
+        missing = await ask("OPTIONS", f"{server.address}/nothing", headers=asking(app))
+        assert (missing.status, missing.headers["access-control-allow-origin"]) == (404, app)
+        rung = await ask("POST", f"{server.address}/bells/front", json={}, headers={"origin": app})
+        assert (rung.status, rung.headers["access-control-allow-origin"]) == (201, app)
+
+
+async def test_without_origins_nobody_elsewhere_is_told_anything() -> None:
+    async with served() as server:
+        answer = await server.client.request(
+            "OPTIONS", f"{server.address}/bells", headers=asking("https://app.example.org")
+        )
+        assert answer.status == 405
+        assert not [name for name in answer.headers if name.startswith(("access-control", "vary"))]
+
+
+async def test_a_socket_of_a_page_from_elsewhere_is_refused() -> None:
+    async with served() as server:
+        handshake = {
+            "connection": "upgrade",
+            "upgrade": "websocket",
+            "sec-websocket-version": "13",
+            "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+        }
+        elsewhere = {**handshake, "origin": "https://app.example.org"}
+        answer = await server.client.request("GET", f"{server.address}/videochat", headers=elsewhere)
+        assert (answer.status, told(answer)["error"]) == (403, "origin_not_allowed")

@@ -198,7 +198,7 @@ class Book:
                 self.live[absent.stream] = StreamState(members={}, seen={})
         draft.accept(decision)
         for stream, change in draft.changes.items():
-            apply_change(self.live[stream], change)
+            apply_change(self.family, self.live[stream], change)
             stored = self.stored.setdefault(stream, [])
             for record in change.records:
                 tag = self.codec.tag_of(type(record.event))

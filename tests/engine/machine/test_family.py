@@ -210,7 +210,7 @@ def decided(
     decision = draft.decide(to, stamped(command, at, name))
     draft.accept(decision)
     for stream, change in draft.changes.items():
-        apply_change(state.setdefault(stream, StreamState()), change)
+        apply_change(FAMILY, state.setdefault(stream, StreamState()), change)
     return decision
 
 
@@ -265,10 +265,19 @@ def test_a_command_without_an_id_is_not_remembered() -> None:
 
 def test_a_machine_is_born_with_its_first_event_and_ended_by_a_final_state() -> None:
     state = world()
-    assert decided(state, A, Stay()).changes["t.one:a"].born == [A]
+    assert decided(state, A, Stay((Noted("x"),))).changes["t.one:a"].born == [A]
     moved = decided(state, A, Go()).changes["t.one:a"]
     assert (moved.born, moved.ended) == ([], [])
     assert decided(state, A, End()).changes["t.one:a"].ended == [A]
+
+
+def test_a_machine_that_is_as_at_its_beginning_is_not_kept() -> None:
+    state = world()
+    decided(state, A, Stay())
+    assert state["t.one:a"].members == {}
+    assert state["t.one:a"].version == 1
+    decided(state, A, Stay((Noted("x"),)))
+    assert [*state["t.one:a"].members] == [A]
 
 
 def test_what_is_ignored_touches_nothing_and_asserts_what_was_read() -> None:
@@ -475,7 +484,7 @@ def test_what_is_not_accepted_is_forgotten() -> None:
 
 def test_a_change_is_applied_to_the_version_it_was_decided_on() -> None:
     with pytest.raises(AssertionError):
-        apply_change(StreamState(version=1), Change(0))
+        apply_change(FAMILY, StreamState(version=1), Change(0))
 
 
 # -- timers

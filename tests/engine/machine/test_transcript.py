@@ -69,6 +69,7 @@ class Opened(Event):
     colours: tuple[Colour, ...]
     wide: bool
     text: str = "two words"
+    notes: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -100,7 +101,14 @@ def begin(key: str) -> Door:
 
 def open_(door: Door, command: Open) -> Said:
     key = f"key-of-{door.key}"
-    opened = Opened(key=key, by=command.by, card=command.card, colours=command.colours, wide=command.wide)
+    opened = Opened(
+        key=key,
+        by=command.by,
+        card=command.card,
+        colours=command.colours,
+        wide=command.wide,
+        notes=command.notes,
+    )
     return (
         opened,
         Reply(Heard(key)),
@@ -144,7 +152,7 @@ door:d Open by=ann -> OPEN
   ! Reply Heard key=$key
   ! Send Heard key=$key to=ann skip=phone
   ! Send Heard key=$key/$key to=all
-  ! Ask port=lamp request.level=3
+  ! Ask Lamp level=3 port=lamp
 """
 
 
@@ -216,7 +224,7 @@ def test_events_may_be_left_out_where_they_do_not_matter() -> None:
 
 def test_effects_may_not() -> None:
     text = "\n".join(line for line in OPENING.splitlines() if "Ask" not in line)
-    assert "unsaid output:\n    ! Ask port=lamp request=3 request.level=3" in fault(text)
+    assert "unsaid output:\n    ! Ask Lamp level=3 port=lamp" in fault(text)
 
 
 def test_an_event_that_is_not_said_beside_one_that_is_fails() -> None:
@@ -269,7 +277,7 @@ def test_a_name_that_has_met_nothing_cannot_be_sent() -> None:
 def _said(key: str, to: str) -> str:
     return (
         f"  ! Reply Heard key={key}\n  ! Send Heard key={key} to={to}\n  ! Send Heard to=all\n"
-        "  ! Ask port=lamp\n"
+        "  ! Ask Lamp port=lamp\n"
     )
 
 
@@ -336,6 +344,22 @@ def test_fields_are_made_of_words() -> None:
 def test_an_object_may_be_made_field_by_field() -> None:
     line = "door:d Open by=ann card.id=c card.name=Clubs colours='' other.kind=k other.key=e -> OPEN\n"
     run("== s\n" + line + "  door:d Opened card.name=Clubs colours=''\n" + _said("$k", "ann"))
+
+
+def test_a_mapping_is_made_key_by_key_and_named_by_its_keys() -> None:
+    line = "door:d Open by=ann notes.one=1 notes.a/b.c='x y' -> OPEN\n"
+    run(
+        "== s\n"
+        + line
+        + "  door:d Opened notes=one,a/b.c notes.one=1 notes.a/b.c='x y'\n"
+        + _said("$k", "ann")
+    )
+    run("== s\ndoor:d Open by=ann -> OPEN\n  door:d Opened notes=''\n" + _said("$k", "ann"))
+
+
+def test_a_key_that_a_mapping_does_not_have_cannot_be_expected() -> None:
+    line = "door:d Open by=ann notes.one=1 -> OPEN\n"
+    assert "notes.one=1" in fault("== s\n" + line + "  door:d Opened notes.two=2\n" + _said("$k", "ann"))
 
 
 @pytest.mark.parametrize(

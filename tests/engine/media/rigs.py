@@ -44,6 +44,7 @@ async def open_kind(kind: str, *, batches_max: int = 1000) -> AsyncIterator[AnyH
         async with open_fake_host(connect_seconds=0, batches_max=batches_max) as fake:
             for peer_id in ("slow", *(f"slow-{number}" for number in range(200))):
                 fake.script(Lose(), request=p.View, peer_id=peer_id, times=None)
+            fake.script(Lose(), request=p.OpenFramePeer, peer_id="slow", times=None)
             fake.script(Break(), peer_id="broken", times=None)
             yield fake
     else:
@@ -59,6 +60,26 @@ def publish(peer_id: str = "ann", stream_id: str = "stream", offer: str = OFFER)
 
 def view(peer_id: str = "bob", stream_id: str = "stream") -> p.View:
     return p.View(stream_id=stream_id, peer_id=peer_id, sdp_offer=VIEW_OFFER)
+
+
+PATTERN = p.PatternSource(width=160, height=120)
+
+
+def play(peer_id: str = "ann", send: p.FrameSource = PATTERN) -> p.OpenFramePeer:
+    return p.OpenFramePeer(peer_id=peer_id, send=send)
+
+
+async def offer_of(host: AnyHost, peer_id: str = "ann") -> str:
+    """Of a peer with frames that plays a pattern."""
+    offered = await host.request(play(peer_id))
+    assert isinstance(offered, p.Offered)
+    return offered.with_candidates()
+
+
+def record(sdp_offer: str, peer_id: str = "bob", receive: p.FrameSink | None = None) -> p.AnswerFramePeer:
+    """Answer the offer; what comes goes nowhere unless it is told."""
+    receive = receive or p.CallableSink("tests.engine.media.frame_peer.callables:ignore")
+    return p.AnswerFramePeer(peer_id=peer_id, sdp_offer=sdp_offer, receive=receive)
 
 
 async def figure(host: AnyHost, name: str) -> float:

@@ -14,13 +14,14 @@ from rich.console import Console
 from trio.testing import MockClock
 
 from engine.app.commands import demo as command
+from engine.board import INTERRUPTED, Board, UnmetError
 from engine.errors import MediaError
 from engine.media import protocol as p
 from engine.media.demo import show
-from engine.media.demo.board import Board, Figures, UnmetError, percentiles
 from engine.media.demo.cast import Ledger, Peers, open_peers
+from engine.media.demo.figures import Figures, percentiles
 from engine.media.demo.peers import Tally
-from engine.media.demo.show import Stage, shares, sum_up
+from engine.media.demo.show import Stage, shares
 from engine.media.host import HostSettings, WorkersHost
 
 DEMO = "import sys; from engine.app.cli import main; sys.argv[1:] = ['demo', 'media', '--plain']; main()"
@@ -80,7 +81,7 @@ def test_an_interrupt_ends_it_and_leaves_nothing() -> None:
             for one in (task / "children").read_text().split()
         ]
         os.killpg(running.pid, signal.SIGINT)
-        assert running.wait(30) == show.INTERRUPTED
+        assert running.wait(30) == INTERRUPTED
     assert len(started) == 4
     assert [one for one in started if Path(f"/proc/{one}").exists()] == []
 
@@ -182,7 +183,7 @@ async def test_media_must_flow_and_may_lose_one_in_a_hundred(
     host = cast(WorkersHost, Counting(ledger, packets=packets, lost=lost))
     out = console(terminal=False)
     sender, events = trio.open_memory_channel[p.Batch](1)
-    stage = Stage(Board(out, plain=True), host, events, [Peers("publisher", 0, ledger)], ledger)
+    stage = Stage(Board(out, "demo", plain=True), host, events, [Peers("publisher", 0, ledger)], ledger)
     with sender, events:
         if why is None:
             await stage.flow(2.0)
@@ -214,17 +215,17 @@ def test_percentiles_need_more_than_one_value() -> None:
 @pytest.mark.parametrize("terminal", [True, False])
 async def test_the_board_says_what_holds_and_what_does_not(terminal: bool) -> None:
     out = console(terminal=terminal)
-    board = Board(out, plain=not terminal)
+    board = Board(out, "demo", plain=not terminal)
     with board.shown():
         with board.expects("it flows"):
-            board.show(FIGURES)
+            board.show(FIGURES.cells())
         with pytest.raises(UnmetError), board.expects("it stops"):
             raise UnmetError("it goes on")
         with trio.CancelScope() as scope, board.expects("it ends"):
             scope.cancel()
             await trio.sleep_forever()
         board.fail("it starts", "it does not")
-    assert sum_up(out, board) == 1
+    assert board.sum_up() == 1
     text = written(out)
     assert "10 (1.00 %)" in text
     assert "0.50 %" in text

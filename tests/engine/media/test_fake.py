@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from engine.errors import MediaError
 from engine.media import protocol as p
 from engine.media.fake import Break, Delay, FakeHost, Lose, Refuse, open_fake_host
-from tests.engine.media.rigs import OFFER, publish, view
+from tests.engine.media.rigs import OFFER, play, publish, view
 
 OFFER_OF_A_BROWSER = "\r\n".join(
     [
@@ -222,3 +222,77 @@ async def test_what_was_asked_can_be_looked_up(fake: FakeHost, autojump_clock: M
     await fake.request(publish())
     await fake.request(p.ClosePeer(peer_id="ann"))
     assert list(fake.asked) == [publish(), p.ClosePeer(peer_id="ann")]
+
+
+async def test_a_peer_with_frames_connects_after_its_answer_and_a_pattern_is_over_after_its_seconds(
+    fake: FakeHost, autojump_clock: MockClock
+) -> None:
+    async with fake.events() as reader:
+        await fake.request(play(send=p.PatternSource(seconds=3.0)))
+        await trio.sleep(10)
+        answer = p.TakeAnswer(peer_id="ann", sdp_answer="v=0\r\n")
+        began = trio.current_time()
+        for _ in range(2):
+            await fake.request(answer)
+        assert await read(reader, 2) == [
+            p.PeerConnected(peer_id="ann", milliseconds=2000),
+            p.SourceFinished(peer_id="ann"),
+        ]
+        assert trio.current_time() - began == pytest.approx(5.0)
+    assert fake.peer_ids == ("ann",)
+
+
+async def test_a_pattern_is_not_over_when_its_peer_is_gone(fake: FakeHost, autojump_clock: MockClock) -> None:
+    async with fake.events() as reader:
+        pattern = p.PatternSource(seconds=3.0)
+        await fake.request(p.AnswerFramePeer(peer_id="ann", sdp_offer=OFFER, send=pattern))
+        await trio.sleep(4)
+        await fake.request(p.ClosePeer(peer_id="ann"))
+        await trio.sleep(10)
+        await fake.request(publish("bob"))
+        events = await read(reader, 3)
+    assert p.SourceFinished(peer_id="ann") not in events
+
+
+async def test_another_source_is_over_when_a_test_says_so(autojump_clock: MockClock) -> None:
+    async with open_fake_host(connect_seconds=None) as fake, fake.events() as reader:
+        await fake.request(play(send=p.FileSource("none.mp4", loop=True)))
+        await fake.request(p.TakeAnswer(peer_id="ann", sdp_answer="v=0\r\n"))
+        fake.connect("ann")
+        fake.finish("ann")
+        assert (await read(reader, 2))[-1] == p.SourceFinished(peer_id="ann")
+
+
+@pytest.mark.parametrize(
+    ("request_", "directions"),
+    [
+        (play(send=p.PatternSource()), {"audio": "sendonly", "video": "sendonly"}),
+        (play(send=p.PatternSource(tone_hz=None)), {"video": "sendonly"}),
+        (p.OpenFramePeer(peer_id="ann", receive=p.FileSink("a.mkv", video=False)), {"audio": "recvonly"}),
+        (
+            p.OpenFramePeer(peer_id="ann", send=p.CallableSource("a:b"), receive=p.CallableSink("a:c")),
+            {"audio": "recvonly", "video": "sendrecv"},
+        ),
+    ],
+)
+async def test_an_offer_has_what_is_sent_and_received(
+    fake: FakeHost, autojump_clock: MockClock, request_: p.OpenFramePeer, directions: dict[str, str]
+) -> None:
+    offered = await fake.request(request_)
+    assert isinstance(offered, p.Offered)
+    sections = [one.split("\r\n") for one in offered.sdp_offer.split("m=")[1:]]
+    assert {one[0].split(" ")[0]: one[2].removeprefix("a=") for one in sections} == directions
+    # What it offers, it could be answered.
+    assert isinstance(await fake.request(publish("bob", offer=offered.with_candidates())), p.Answered)
+
+
+async def test_a_peer_with_frames_answers_what_it_was_offered_with_what_it_has(
+    fake: FakeHost, autojump_clock: MockClock
+) -> None:
+    answered = await fake.request(
+        p.AnswerFramePeer(peer_id="ann", sdp_offer=OFFER_OF_A_BROWSER, send=p.PatternSource(tone_hz=None))
+    )
+    assert isinstance(answered, p.Answered)
+    sections = answered.sdp_answer.split("m=")[1:]
+    assert ["a=inactive" in one for one in sections] == [True, False, True]
+    assert "a=sendonly" in sections[1]

@@ -18,6 +18,17 @@ CANDIDATE = p.Candidate(candidate="candidate:1", sdp_mid="0", sdp_m_line_index=0
 REQUESTS: list[p.MediaRequest] = [
     p.Publish(stream_id="s", peer_id="ann", sdp_offer=OFFER, bitrate_max_bps=1, video_codecs=("AV1",)),
     p.View(stream_id="s", peer_id="bob", sdp_offer=OFFER, layer="h"),
+    p.OpenFramePeer(peer_id="bot", send=p.FileSource("a.mp4", loop=True, audio=False)),
+    p.OpenFramePeer(
+        peer_id="bot", send=p.PatternSource(seconds=1.5, tone_hz=None), receive=p.FileSink("b.mkv")
+    ),
+    p.AnswerFramePeer(
+        peer_id="bot",
+        sdp_offer=OFFER,
+        send=p.CallableSource("a.b:c", {"depth": [1, {"x": b"y"}]}, paced=True),
+        receive=p.CallableSink("a.b:d", {"limit": 2.5, "none": None}, video=False),
+    ),
+    p.TakeAnswer(peer_id="bot", sdp_answer=OFFER),
     p.AddCandidates(peer_id="ann", candidates=(CANDIDATE, p.Candidate(candidate=""))),
     p.SelectLayer(peer_id="bob", layer="l"),
     p.Mute(peer_id="ann", kind=p.Kind.VIDEO, muted=True),
@@ -29,6 +40,7 @@ REQUESTS: list[p.MediaRequest] = [
 ANSWERS: list[p.MediaAnswer] = [
     p.Done(),
     p.Answered(sdp_answer=OFFER, candidates=(CANDIDATE,)),
+    p.Offered(sdp_offer=OFFER, candidates=(CANDIDATE,)),
     p.Statistics(values={"peers": 2.0}),
 ]
 EVENTS: list[p.MediaEvent] = [
@@ -38,6 +50,8 @@ EVENTS: list[p.MediaEvent] = [
     p.PeerClosed(peer_id="ann", reason=p.CloseReason.FAILED),
     p.SourceStarted(peer_id="ann", stream_id="s", kind=p.Kind.AUDIO, codec="opus", layer=None),
     p.PeerQuality(peer_id="bob", loss_fraction=0.5, rtt_milliseconds=None, bitrate_estimate_bps=7),
+    p.SourceFinished(peer_id="bot"),
+    p.PeerFault(peer_id="bot", where="sink", error="KeyError"),
     p.MediaFault(where="close", error="KeyError"),
     p.WorkerOverloaded(worker=1, lag_milliseconds=30.0, cpu_fraction=0.9),
     p.WorkerGone(worker=1, peer_ids=("ann", "bob")),
@@ -84,9 +98,8 @@ def test_every_event_arrives_in_its_place() -> None:
 
 def test_no_class_of_the_protocol_is_forgotten() -> None:
     here = {type(each) for each in [*REQUESTS, *ANSWERS, *EVENTS]}
-    assert here == (
-        classes_of(p.MediaRequest) | classes_of(p.MediaAnswer) | classes_of(p.MediaEvent) - {p.PeerEvent}
-    )
+    known = classes_of(p.MediaRequest) | classes_of(p.MediaAnswer) | classes_of(p.MediaEvent)
+    assert here == known - {p.PeerEvent, p.FramePeerRequest}
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -143,6 +156,15 @@ def test_any_bytes_are_frames_or_an_error(data: bytes) -> None:
         buffer.feed(len(data).to_bytes(4, "big") + data)
 
 
+def test_text_that_is_not_utf_8_is_an_error_like_any_other() -> None:
+    wrong = msgspec.msgpack.encode(["Failed", "x"])[:-1] + b"\xff"
+    with pytest.raises(frames.FrameError, match="not a frame"):
+        frames.FrameBuffer().feed(len(wrong).to_bytes(4, "big") + wrong)
+    wrong = msgspec.msgpack.encode({"peer_id": "x"})[:-1] + b"\xff"
+    with pytest.raises(frames.FrameError, match="not a ClosePeer"):
+        frames.request_of(frames.Sealed("ClosePeer", msgspec.Raw(wrong)))
+
+
 def test_a_frame_that_claims_too_much_is_refused_before_it_is_there() -> None:
     buffer = frames.FrameBuffer()
     assert buffer.feed(frames.FRAME_BYTES_MAX.to_bytes(4, "big")) == []
@@ -163,3 +185,25 @@ def test_what_is_not_of_the_protocol_is_an_error() -> None:
         frames.request_of(frames.Sealed("View", msgspec.Raw(b"\x80")))
     with pytest.raises(frames.FrameError, match="unknown kind"):
         frames.answer_of(frames.seal(EVENTS[0]))
+
+
+@pytest.mark.parametrize("send", [p.Done(), p.FileSink("a.mp4")])
+def test_a_peer_with_frames_plays_nothing_but_sources(send: object) -> None:
+    request = p.OpenFramePeer(peer_id="ann", send=send)  # type: ignore[arg-type] # what is wrong
+    with pytest.raises(frames.FrameError, match="unknown kind"):
+        frames.request_of(frames.seal(request))
+
+
+@pytest.mark.parametrize("value", [object(), 2**70, {1, object()}])
+def test_arguments_that_cannot_travel_are_refused_and_not_quoted(value: object) -> None:
+    request = p.OpenFramePeer(peer_id="ann", send=p.CallableSource("a:b", {"secret": value}))
+    with pytest.raises(frames.FrameError, match="the arguments are not plain values") as refused:
+        frames.seal(request)
+    assert "secret" not in str(refused.value)
+
+
+def test_arguments_that_contain_themselves_are_refused() -> None:
+    endless: dict[str, object] = {}
+    endless["again"] = endless
+    with pytest.raises(frames.FrameError, match="not plain values"):
+        frames.seal(p.OpenFramePeer(peer_id="ann", send=p.CallableSource("a:b", endless)))

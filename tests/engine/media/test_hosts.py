@@ -136,6 +136,16 @@ async def test_nobody_views_what_nobody_publishes(any_host: AnyHost) -> None:
         await any_host.request(view("eve"))
 
 
+async def test_a_host_says_how_many_workers_have_a_stream(any_host: AnyHost) -> None:
+    await any_host.request(publish())
+    await any_host.request(view())
+    for peer_id in ("ann", "bob"):
+        answer = await any_host.request(p.GetStatistics(peer_id=peer_id))
+        assert isinstance(answer, p.Statistics)
+        assert answer.values["homes_count"] == 1
+    assert (await figure(any_host, "workers_count"), await figure(any_host, "cascades_count")) == (1, 0)
+
+
 async def test_with_the_publisher_its_viewers_end(any_host: AnyHost) -> None:
     async with any_host.events() as reader:
         await any_host.request(publish())

@@ -11,7 +11,8 @@ from engine.errors import MediaError
 from engine.media import frames, link
 from engine.media import protocol as p
 from engine.media.link import Link
-from tests.engine.media.rigs import publish, view
+from engine.media.rights import Handed, packet_pair
+from tests.engine.media.rigs import play, publish, view
 
 
 class Played:
@@ -19,9 +20,11 @@ class Played:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         ours, self.far = socket.socketpair()
+        rights, their_rights = packet_pair()
+        self.handed = Handed(their_rights)
         self.far.setblocking(False)
         self.events: list[p.MediaEvent] = []
-        self.link = Link(ours, nursery, self.events.extend, lambda _: None)
+        self.link = Link(ours, rights, nursery, self.events.extend, lambda _: None)
         self.nursery = nursery
         self._buffer = frames.FrameBuffer()
         self._heard: list[frames.Frame] = []
@@ -51,6 +54,7 @@ async def played() -> AsyncIterator[Played]:
         with played.far:
             yield played
         played.link.close()
+        played.handed.close()
         nursery.cancel_scope.cancel()
 
 
@@ -136,12 +140,13 @@ async def test_a_cancelled_request_that_was_refused_is_cancelled(played: Played)
     assert answers == []
 
 
+@pytest.mark.parametrize("request_", [publish(), play()])
 async def test_a_worker_that_does_not_unwind_is_waited_for_a_while_and_undone_later(
-    played: Played, autojump_clock: trio.testing.MockClock
+    played: Played, request_: p.MediaRequest, autojump_clock: trio.testing.MockClock
 ) -> None:
     began = trio.current_time()
     with trio.move_on_after(1) as scope:
-        await played.link.ask(publish())
+        await played.link.ask(request_)
     assert scope.cancelled_caught
     assert trio.current_time() - began == pytest.approx(1 + link.UNWIND_SECONDS)
     asked = await played.hear_ask()
@@ -224,6 +229,60 @@ async def test_a_request_that_cannot_be_cancelled_is_abandoned(played: Played) -
     # The late answer cannot be undone either; the link survives that.
     await played.say(frames.Answer(asked.number, frames.seal(p.Done())))
     assert not played.link.ended.is_set()
+
+
+async def test_an_answer_is_told_of_before_what_the_worker_says_next(played: Played) -> None:
+    events_before: list[int] = []
+
+    async def ask_and_count() -> None:
+        await played.link.ask(publish(), lambda: events_before.append(len(played.events)))
+
+    played.nursery.start_soon(ask_and_count)
+    asked = await played.hear_ask()
+    closed = p.PeerClosed(peer_id="ann", reason=p.CloseReason.LOST)
+    await played.say(
+        frames.Answer(asked.number, frames.seal(p.Done())), frames.Happened(0, (frames.seal(closed),))
+    )
+    assert (events_before, played.events) == ([0], [closed])
+
+
+async def test_a_worker_is_handed_sockets_until_it_takes_none_or_is_gone(played: Played) -> None:
+    given, other = packet_pair()
+    with given, other:
+        played.link.hand(3, given)
+        with played.handed.take(3) as taken:
+            taken.send(b"through")
+        assert other.recv(100) == b"through"
+        with pytest.raises(p.HostBusyError, match="does not read"):  # noqa: PT012 # how many fit is the kernel's
+            while True:
+                played.link.hand(4, given)
+        played.handed.close()
+        with pytest.raises(p.WorkerGoneError):
+            played.link.hand(5, given)
+
+
+async def test_what_a_worker_is_told_in_passing_waits_for_nobody(played: Played) -> None:
+    played.link.order(p.ClosePeer(peer_id="ann"))
+    asked = await played.hear_ask()
+    await played.say(frames.Answer(asked.number, frames.seal(p.Done())))
+    assert not played.link.ended.is_set()
+    played.link.close()
+    played.link.order(p.ClosePeer(peer_id="bob"))
+
+
+async def test_requests_of_tasks_beside_the_link_can_be_cancelled_with_it() -> None:
+    # In the nursery in which the link starts tasks of its own, also while that is being cancelled.
+    async with trio.open_nursery() as nursery:
+        played = Played(nursery)
+        nursery.start_soon(played.link.run)
+        with played.far:
+            for _ in range(5):
+                nursery.start_soon(played.link.ask, p.GetStatistics())
+                await played.hear_ask()
+            nursery.cancel_scope.cancel()
+            played.link.close()
+            played.handed.close()
+    assert nursery.cancel_scope.cancelled_caught
 
 
 async def test_leaving_while_bytes_wait_does_not_hang(played: Played) -> None:

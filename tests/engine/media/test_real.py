@@ -37,10 +37,10 @@ class Far:
         return await trio.to_thread.run_sync(self._portal.call, function, *args)
 
     async def publish(self, host: WorkersHost) -> Browser:
-        return await self.run(publish, _asker(host))
+        return await self.run(publish, asker(host))
 
     async def view(self, host: WorkersHost, peer_id: str) -> Browser:
-        return await self.run(view, _asker(host), peer_id)
+        return await self.run(view, asker(host), peer_id)
 
     async def wait_frames(self, browser: Browser) -> None:
         """Until the peer has decoded sound and pictures."""
@@ -61,7 +61,7 @@ class _Asker:
         return trio.from_thread.run(self._host.request, request, trio_token=self._token)
 
 
-def _asker(host: WorkersHost) -> Trial:
+def asker(host: WorkersHost) -> Trial:
     # Peers use nothing of a trial but its `ask`.
     return cast(Trial, _Asker(host))
 

@@ -15,13 +15,13 @@ def opened(**config: Any) -> Any:
 def test_each_worker_has_the_next_port() -> None:
     listening = [{"host": "127.0.0.1", "port": 4000}, {"host": "::1", "port": 0}]
     router = opened(listening=listening, connect_seconds=3.0)
-    config = router._config
+    config = router._router._config
     assert [each.port for each in config.listening] == [4002, 0]
     assert config.connect_seconds == 3.0
 
 
 def test_without_settings_it_has_its_own() -> None:
-    assert opened()._config.listening[0].host == "127.0.0.1"
+    assert opened()._router._config.listening[0].host == "127.0.0.1"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from engine.errors import MediaError
 from engine.media import frames
 from engine.media import protocol as p
 from engine.media.host import HostSettings, WorkersHost, open_workers
+from engine.media.rights import packet_pair
 from engine.media.thread import WorkerThread, open_thread_host
 from tests.engine.media.rigs import CALM, STAND_IN, publish, settings, view, wait_event
 
@@ -51,9 +52,10 @@ class Wire:
 @asynccontextmanager
 async def open_wire() -> AsyncIterator[Wire]:
     ours, theirs = socket.socketpair()
-    worker = WorkerThread(theirs)
+    rights, their_rights = packet_pair()
+    worker = WorkerThread(theirs, their_rights)
     ours.settimeout(10)
-    with ours:
+    with ours, rights:
         yield Wire(ours)
     await worker.end()
 

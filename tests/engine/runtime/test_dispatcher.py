@@ -20,8 +20,9 @@ from engine.journal.memory import MemoryJournal
 from engine.journal.port import Done, Write
 from engine.machine.step import Outcome
 from engine.runtime import dispatcher as module
-from engine.runtime.dispatcher import Answer as Answered
+from engine.runtime.answers import Answer as Answered
 from engine.runtime.runtime import Runtime, open_runtime
+from engine.runtime.writes import SNAPSHOT_EVERY
 from engine.vocabulary import Address
 from tests.engine.runtime import doorbell as d
 
@@ -227,7 +228,7 @@ async def test_too_many_waiting_commands_are_turned_away_unseen() -> None:
 async def test_a_stream_that_cannot_be_read_fails_what_waits_for_it() -> None:
     async with running() as (runtime, journal):
         await runtime.ask(FRONT, d.Press())
-        runtime.dispatcher._streams.clear()
+        runtime.dispatcher._streams.drop((STREAM,))
 
         async def load(*_arguments: object, **_options: object) -> None:
             raise UnavailableError("closed")
@@ -253,7 +254,7 @@ async def test_a_duplicate_whose_stream_cannot_be_read_fails() -> None:
 
 async def test_streams_beyond_the_limit_are_read_again_when_needed() -> None:
     async with running() as (runtime, _):
-        runtime.dispatcher._streams_max = 3
+        runtime.dispatcher._streams._loaded_max = 3
         for number in range(10):
             await runtime.ask(Address(d.BELL, str(number)), d.Press())
         assert runtime.dispatcher.statistics()["streams"] <= 4
@@ -261,10 +262,23 @@ async def test_streams_beyond_the_limit_are_read_again_when_needed() -> None:
         assert answer.message == d.Told("hello ann")
 
 
+async def test_calls_that_ended_long_ago_are_read_again_when_needed() -> None:
+    async with running() as (runtime, _):
+        runtime.dispatcher._streams._ended_max = 2
+        bells = [Address(d.BELL, str(number)) for number in range(6)]
+        for bell in bells:
+            await runtime.ask(bell, d.Press())
+        for bell in bells[:5]:
+            await runtime.ask(bell, d.Answer("ann"))
+        kept = [bell for bell in bells if runtime.dispatcher.peek(f"{bell.kind}:{bell.key}") is not None]
+        assert kept == bells[3:]
+        assert (await runtime.snapshot(bells[0])).state is d.S.ANSWERED
+
+
 async def test_a_long_stream_gets_snapshots_that_fold_to_the_same() -> None:
     async with running() as (runtime, journal):
         board = Address(d.BOARD, "hall")
-        for _ in range(module.SNAPSHOT_EVERY + 20):
+        for _ in range(SNAPSHOT_EVERY + 20):
             await runtime.ask(board, d.Count())
         stream = f"{d.BOARD}:hall"
         loaded = await journal.load(stream)
@@ -272,7 +286,7 @@ async def test_a_long_stream_gets_snapshots_that_fold_to_the_same() -> None:
         short = fold(runtime.family, runtime.codec, stream, loaded)
         whole = fold(runtime.family, runtime.codec, stream, await journal.load(stream, snapshot=False))
         assert short.members == whole.members == (await runtime.read(stream)).members
-        assert short.version == whole.version == module.SNAPSHOT_EVERY + 20
+        assert short.version == whole.version == SNAPSHOT_EVERY + 20
 
 
 async def test_a_reader_may_see_an_append_before_its_writer_is_told() -> None:

@@ -24,7 +24,7 @@ from engine.journal.sqlite import SqliteJournal
 from engine.machine.family import Family
 from engine.machine.step import Outcome
 from engine.machine.table import OnRestart, RebuildOnCrash
-from engine.runtime.dispatcher import Answer
+from engine.runtime.answers import Answer
 from engine.runtime.runtime import Runtime, open_runtime
 from engine.runtime.world import World
 from engine.vocabulary import Address
@@ -246,7 +246,7 @@ async def test_a_timer_is_not_lost_when_the_clock_is_set_back(
 
 async def test_what_is_being_read_is_not_forgotten_meanwhile() -> None:
     async with running() as runtime:
-        runtime.dispatcher._streams_max = 1
+        runtime.dispatcher._streams._loaded_max = 1
         for number in range(5):
             await runtime.ask(Address(d.BELL, str(number)), d.Press())
         states: list[object] = []

@@ -14,6 +14,7 @@ from engine.app.engine import Engine, open_engine
 from engine.app.push import PushPort
 from engine.app.users import MemoryUsers, User
 from engine.journal.port import Journal
+from engine.runtime.world import World
 from engine.transport.websocket import WebSocketLink, connect
 from machines.videochat.api import API
 from machines.videochat.service import VideochatService
@@ -105,6 +106,7 @@ async def exchange(
     settings: VideochatSettings | None = None,
     users: MemoryUsers | None = None,
     push: PushPort | None = None,
+    world: World | None = None,
 ) -> AsyncIterator[Exchange]:
     """A served engine with ann, bob and eve."""
     users = users or MemoryUsers()
@@ -116,7 +118,9 @@ async def exchange(
     tokens["dan"] = await users.add_token("dan")
     configuration = Configuration(settings={"videochat": settings or VideochatSettings()})
     async with (
-        open_engine(journal, apis=[API], configuration=configuration, users=users, push=push) as engine,
+        open_engine(
+            journal, apis=[API], configuration=configuration, users=users, push=push, world=world
+        ) as engine,
         trio.open_nursery() as nursery,
     ):
         (address,) = await nursery.start(engine.serve, "127.0.0.1:0")

@@ -22,7 +22,7 @@ async def _call(path: Path) -> None:
             opponent_reachable=True,
         )
         call = await engine.start(videochat.REQUEST, command)
-        await call.send(videochat.AcceptCall(sender="bob", device="phone", card=videochat.UserCard(id="bob")))
+        await call.send(videochat.AcceptCall(sender="bob", device="phone"))
         assert (await engine.call(LINE, "ann").snapshot()).data
 
 

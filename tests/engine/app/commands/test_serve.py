@@ -8,11 +8,12 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import structlog
 import trio
@@ -21,9 +22,10 @@ import trustme
 from engine.app.cli import main
 from engine.app.commands.serve import run
 from engine.app.users import SqliteUsers, User
-from engine.errors import EngineError, TransportBrokenError
+from engine.errors import EngineError, MediaError, TransportBrokenError
 from engine.transport.http import HttpClient
 from engine.transport.websocket import connect
+from tests.engine.app.parlour import PARLOUR
 from tests.engine.app.process import Running, started, switchhook
 from tests.machines.videochat.wiretap import Phone
 
@@ -84,8 +86,9 @@ async def test_users_of_a_development_server_call_each_other_and_the_logs_hold_n
         ended = server.end()
     assert closed == [1001, 1001]
     assert ended.status == 0
-    assert [one["event"] for one in ended.logs] == ["ready", "stopping"]
-    secrets = [*tokens.values(), "a wrong one", seat["data"]["token"], seat["data"]["sharedSecret"]]
+    assert [one["event"] for one in ended.logs] == ["media_ready", "ready", "stopping"]
+    secrets = [*line["dev"]["conference"]["clients"].values()]
+    secrets += [*tokens.values(), "a wrong one", seat["data"]["token"], seat["data"]["sharedSecret"]]
     assert not [one for one in (*secrets, made_up["engine"]["secret"]) if one in ended.err]
 
 
@@ -197,7 +200,13 @@ def serve(told: Told, *listen: str, use: Callable[[dict[str, Any]], None], **opt
     thread.start()
     try:
         with redirect_stdout(told):
-            status = run(list(listen) or [ANY], options.pop("journal", "memory:"), None, dev=True, **options)
+            status = run(
+                list(listen) or [ANY],
+                options.pop("journal", "memory:"),
+                options.pop("config", None),
+                dev=True,
+                **options,
+            )
     finally:
         thread.join()
     if failed:
@@ -256,6 +265,43 @@ def test_it_listens_at_several_addresses(told: Told) -> None:
             trio.run(healthy, one)
 
     assert serve(told, *listen, use=use) == 0
+
+
+def with_media(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A configuration for an API that needs media."""
+    monkeypatch.setattr("engine.app.engine.installed_apis", lambda: [attrs.evolve(PARLOUR, media=True)])
+    path = tmp_path / "media.toml"
+    path.write_text('[media]\ndriver = "fake"\n')
+    return path
+
+
+@pytest.mark.slow
+def test_media_is_opened_before_the_ready_line(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = with_media(monkeypatch, tmp_path)
+    assert serve(told, use=nothing, config=config) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (ready,) = [line for line in lines if line["event"] == "media_ready"]
+    assert (ready["driver"], ready["listening"], ready["port"]) == ("fake", ["127.0.0.1"], 0)
+    events = [line["event"] for line in lines]
+    assert events.index("media_ready") < events.index("ready")
+
+
+@pytest.mark.slow
+def test_a_server_whose_media_cannot_be_opened_ends_before_the_ready_line(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def failing(*_given: Any, **_options: Any) -> AsyncIterator[Any]:
+        raise MediaError("no ports")
+        yield
+
+    config = with_media(monkeypatch, tmp_path)
+    monkeypatch.setattr("engine.media.open.open_media", failing)
+    with redirect_stdout(told), pytest.raises(MediaError, match="cannot be opened: no ports"):
+        run([ANY], "memory:", config, dev=False)
+    assert told.text == ""
 
 
 @pytest.mark.slow

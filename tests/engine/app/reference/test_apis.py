@@ -6,6 +6,7 @@ import attrs
 
 from docs.examples.doorbell.api import API
 from engine.app.reference.apis import api_page, error_table, shape_text
+from tests.engine.app.parlour import PARLOUR
 
 
 @attrs.frozen
@@ -26,6 +27,7 @@ class Outer:
     perhaps: Inner | None = None
     anything: Any = None
     by_name: dict[str, bool] = attrs.field(factory=dict)
+    known: dict[str, Inner] = attrs.field(factory=dict)
 
 
 def test_a_shape_is_written_as_the_source_documents_do() -> None:
@@ -44,6 +46,9 @@ def test_a_shape_is_written_as_the_source_documents_do() -> None:
         "  }",
         '  "anything"?: any',
         '  "byName"?: map of bool',
+        '  "known"?: map of {',
+        '    "name": string',
+        "  }",
         "}",
     ]
 
@@ -54,6 +59,20 @@ def test_an_endpoint_has_its_body_and_its_statuses() -> None:
     assert "Status 409, without a body." in page
     assert 'Status 200:\n\n```text\n{\n  "door": string\n  "number": int\n}\n```' in page
     assert 'Body:\n\n```text\n{\n  "visitor": string\n}\n```' in page
+
+
+def test_an_endpoint_has_its_query_its_form_and_its_token() -> None:
+    page = api_page(PARLOUR)
+    assert 'Query:\n\n```text\n{\n  "times"?: int\n  "soft"?: bool\n}\n```' in page
+    assert "Body (`application/x-www-form-urlencoded`):" in page
+    assert "### `POST /parlour/token`\n\nA token.\n\nWithout a token." in page
+    assert "All bells.\n\nWith `Authorization: Bearer TOKEN`." in page
+    assert "Status 200:\n\n```text\n[string]\n```" in page
+
+
+def test_pages_are_listed() -> None:
+    assert "| `GET /parlour.html` | `parlour.html` | text/html; charset=utf-8 |" in api_page(PARLOUR)
+    assert "## Pages" not in api_page(API)
 
 
 def test_a_code_without_a_source_is_ours() -> None:

@@ -1,5 +1,7 @@
 """What only the source text tells."""
 
+from typing import ClassVar
+
 import attrs
 import pytest
 
@@ -26,6 +28,7 @@ class Parcel:
     tags: list[str] = attrs.field(factory=list)
     other: list[str] = attrs.Factory(list)
     _hidden: int = 0
+    SCHEMA: ClassVar[int] = 2
 
     @property
     def heavy(self) -> bool:

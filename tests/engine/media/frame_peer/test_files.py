@@ -1,6 +1,9 @@
 """Sources and sinks by themselves."""
 
 import asyncio
+import itertools
+from array import array
+from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,9 +18,15 @@ from engine.media.frame_peer.sources import CallableSource, FileSource, PatternS
 from engine.media.protocol import Kind
 
 
+async def given(source: PatternSource) -> Frame:
+    frame = await source.next()
+    assert frame is not None
+    return frame
+
+
 async def _recorded(sink: FileSink, source: PatternSource, frames: int) -> None:
     for _ in range(frames):
-        await sink.take(await source.next())
+        await sink.take(await given(source))
     await sink.close()
     await sink.close()
 
@@ -52,13 +61,13 @@ def test_a_kind_that_comes_too_late_has_no_place_in_the_file(tmp_path: Path) -> 
 
     async def main() -> None:
         sink = FileSink(path)
-        await sink.take(await PatternSource(kinds=(Kind.AUDIO,)).next())
-        for _ in range(HELD_FRAMES_MAX):
+        await sink.take(await given(PatternSource(kinds=(Kind.AUDIO,))))
+        for _ in range(HELD_FRAMES_MAX[Kind.AUDIO]):
             # The same time again: held, and then left out.
-            await sink.take(await PatternSource(kinds=(Kind.AUDIO,)).next())
+            await sink.take(await given(PatternSource(kinds=(Kind.AUDIO,))))
         late = sink.late
-        await sink.take(await PatternSource(kinds=(Kind.VIDEO,)).next())
-        assert sink.late == late + 1 > HELD_FRAMES_MAX
+        await sink.take(await given(PatternSource(kinds=(Kind.VIDEO,))))
+        assert sink.late == late + 1 >= HELD_FRAMES_MAX[Kind.AUDIO]
         await sink.close()
 
     asyncio.run(main())
@@ -90,7 +99,7 @@ def test_a_recording_without_a_frame_makes_no_file(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize(("name", "why"), [("x.avi", "webm or .mp4"), ("none/x.mp4", "no folder")])
+@pytest.mark.parametrize(("name", "why"), [("x.avi", "webm, .mkv or .mp4"), ("none/x.mp4", "no folder")])
 def test_a_recording_that_cannot_be_made_is_refused_at_once(name: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=why):
         FileSink(tmp_path / name)
@@ -125,7 +134,7 @@ def test_a_file_without_picture_and_sound_is_refused(tmp_path: Path) -> None:
 def test_a_pattern_is_in_the_order_of_time() -> None:
     async def main() -> list[Frame]:
         source = PatternSource()
-        return [await source.next() for _ in range(70)]
+        return [await given(source) for _ in range(70)]
 
     frames = asyncio.run(main())
     times = [one.pts * one.time_base for one in frames]  # type: ignore[operator] # patterns have both
@@ -152,24 +161,96 @@ def _sound(form: str = "s16", layout: str = "mono") -> AudioFrame:
     ids=str,
 )
 def test_a_frame_that_cannot_be_sent_is_refused(frame: Frame, why: str) -> None:
-    async def give() -> Frame:
-        return frame
+    async def give() -> AsyncIterator[Frame]:
+        yield frame
 
     with pytest.raises(MediaError, match=why):
-        asyncio.run(CallableSource(Kind.AUDIO, give).next())
+        asyncio.run(CallableSource(give(), (Kind.AUDIO,)).next())
 
 
-def test_none_ends_a_callable_and_a_good_frame_is_passed_on() -> None:
-    given = iter([frame := _sound(), None])
+def test_an_iterator_ends_as_it_ends_and_gives_back_what_it_has_when_it_is_left() -> None:
+    left = []
 
-    async def give() -> Frame | None:
-        return next(given)
+    async def give() -> AsyncIterator[Frame]:
+        try:
+            yield _sound()
+        finally:
+            left.append(True)
 
     async def main() -> None:
-        source = CallableSource(Kind.AUDIO, give)
+        source = CallableSource(give(), (Kind.AUDIO,))
         assert await source.open() == (Kind.AUDIO,)
-        assert await source.next() is frame
+        assert await source.next()
+        assert await source.next() is None
+        await source.close()
+        source = CallableSource(give(), (Kind.AUDIO,))
+        assert await source.next()
+        assert left == [True]
+        await source.close()
+        assert left == [True, True]
+
+    asyncio.run(main())
+
+
+def test_a_pattern_ends_after_its_seconds() -> None:
+    async def main() -> list[Frame]:
+        source = PatternSource(seconds=0.5, frames_per_second=10)
+        frames = []
+        while (frame := await source.next()) is not None:
+            frames.append(frame)
+        return frames
+
+    kinds = [kind_of(one) for one in asyncio.run(main())]
+    assert (kinds.count(Kind.VIDEO), kinds.count(Kind.AUDIO)) == (5, 25)
+
+
+def test_a_tone_has_the_pitch_that_is_asked_for() -> None:
+    async def main() -> bytes:
+        source = PatternSource(tone_hz=1000, kinds=(Kind.AUDIO,))
+        return bytes((await given(source)).planes[0])[:1920]
+
+    samples = array("h", asyncio.run(main()))
+    crossings = sum(before < 0 <= after for before, after in itertools.pairwise(samples))
+    assert crossings in (19, 20)
+
+
+@pytest.mark.parametrize("kinds", [(Kind.AUDIO,), (Kind.VIDEO,), tuple(Kind)], ids=str)
+def test_a_file_that_repeats_goes_on_in_time(kinds: tuple[Kind, ...], tmp_path: Path) -> None:
+    path = tmp_path / "short.webm"
+
+    async def main() -> list[Frame]:
+        await _recorded(FileSink(path), PatternSource(width=32, height=32), 30)
+        source = FileSource(path, kinds, loop=True)
+        assert await source.open() == kinds
+        frames = [await source.next() for _ in range(120)]
+        await source.close()
+        return [one for one in frames if one is not None]
+
+    frames = asyncio.run(main())
+    assert len(frames) == 120
+    for kind in kinds:
+        times = [one.pts * one.time_base for one in frames if kind_of(one) is kind]  # type: ignore[operator] # they have both
+        assert all(before < after for before, after in itertools.pairwise(times))
+        assert times[-1] > 1
+    assert {kind_of(one) for one in frames} == {*kinds}
+
+
+def test_a_file_without_a_frame_is_over_even_if_it_is_to_repeat(tmp_path: Path) -> None:
+    path = tmp_path / "empty.wav"
+    with av.open(str(path), "w") as container:
+        container.add_stream("pcm_s16le", rate=48_000)
+        container.start_encoding()
+
+    async def main() -> None:
+        source = FileSource(path, loop=True)
+        await source.open()
         assert await source.next() is None
         await source.close()
 
     asyncio.run(main())
+
+
+def test_a_recording_cannot_take_the_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder.webm").mkdir()
+    with pytest.raises(MediaError, match="cannot be written"):
+        FileSink(tmp_path / "folder.webm")

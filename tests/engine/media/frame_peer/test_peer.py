@@ -1,8 +1,9 @@
 """Peers with frames, through the real router and with real codecs."""
 
 import asyncio
+import itertools
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
@@ -22,10 +23,11 @@ from engine.media.protocol import (
     CloseReason,
     Kind,
     MediaEvent,
-    MediaFault,
     PeerClosed,
     PeerConnected,
+    PeerFault,
     Publish,
+    SourceFinished,
     View,
 )
 from tests.engine.media.router.clients import Trial, trial, until
@@ -44,8 +46,8 @@ class Told:
         self.peer = FramePeer(FramePeerConfig(peer_id=name, **config), self.events.append)  # type: ignore[arg-type] # figures of both types
         self.name = name
 
-    def faults(self) -> list[MediaFault]:
-        return [one for one in self.events if isinstance(one, MediaFault)]
+    def faults(self) -> list[PeerFault]:
+        return [one for one in self.events if isinstance(one, PeerFault)]
 
     def closed(self) -> list[PeerClosed]:
         return [one for one in self.events if isinstance(one, PeerClosed)]
@@ -116,10 +118,15 @@ def picture(number: int) -> VideoFrame:
     return frame
 
 
-async def _pictures() -> VideoFrame:
-    _pictures.number = getattr(_pictures, "number", 0) + 1  # type: ignore[attr-defined] # counts on itself
-    await asyncio.sleep(0.02)
-    return picture(_pictures.number)  # type: ignore[attr-defined] # see above
+async def _pictures() -> AsyncIterator[VideoFrame]:
+    for number in itertools.count():
+        await asyncio.sleep(0.02)
+        yield picture(number)
+
+
+async def _ignore(frames: AsyncIterator[Frame]) -> None:
+    async for _ in frames:
+        pass
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".mp4"])
@@ -147,19 +154,23 @@ def test_what_one_peer_plays_another_records_into_a_file_that_can_be_played(
     assert samples >= 20 * 960
 
 
-def test_a_file_is_played_to_its_end_and_the_end_closes_the_peer(tmp_path: Path) -> None:
+def test_a_file_is_played_to_its_end_and_the_peer_stays_until_it_is_closed(tmp_path: Path) -> None:
     path, again = tmp_path / "short.webm", tmp_path / "again.webm"
 
     async def main() -> None:
         sink, pattern = FileSink(path), small()
         for _ in range(60):
-            await sink.take(await pattern.next())
+            frame = await pattern.next()
+            assert frame is not None
+            await sink.take(frame)
         await sink.close()
         async with trial() as the:
             player = await play(the, FileSource(path))
             recorder = await record(the, FileSink(again))
-            await until(player.closed)
-            assert player.closed()[0].reason is CloseReason.SOURCE_ENDED
+            await until(lambda: SourceFinished(peer_id="player") in player.events)
+            assert not player.closed()
+            await player.peer.close()
+            assert player.events.count(SourceFinished(peer_id="player")) == 1
             await until(recorder.closed)
             assert recorder.closed()[0].reason is CloseReason.REMOTE
             assert not player.faults() + recorder.faults()
@@ -173,12 +184,13 @@ def test_a_file_is_played_to_its_end_and_the_end_closes_the_peer(tmp_path: Path)
 def test_frames_of_a_callable_reach_a_callable() -> None:
     seen: list[Frame] = []
 
-    async def take(frame: Frame) -> None:
-        seen.append(frame)
+    async def take(frames: AsyncIterator[Frame]) -> None:
+        async for frame in frames:
+            seen.append(frame)  # noqa: PERF401 # it is looked at while they come
 
     async def main() -> None:
         async with trial() as the:
-            player = await play(the, CallableSource(PICTURE, _pictures))
+            player = await play(the, CallableSource(_pictures(), (PICTURE,)))
             recorder = await record(the, CallableSink(take, (PICTURE,)))
             await until(lambda: len(seen) > 5)
             await recorder.peer.close()
@@ -191,7 +203,7 @@ def test_frames_of_a_callable_reach_a_callable() -> None:
 def test_a_slow_sink_loses_frames_that_are_counted_and_never_holds_more_than_its_limit() -> None:
     gate = asyncio.Event()
 
-    async def take(frame: Frame) -> None:
+    async def take(frames: AsyncIterator[Frame]) -> None:
         await gate.wait()
 
     async def main() -> None:
@@ -209,7 +221,7 @@ def test_a_slow_sink_loses_frames_that_are_counted_and_never_holds_more_than_its
 
 
 def test_a_sink_that_never_returns_is_abandoned_at_the_deadline() -> None:
-    async def take(frame: Frame) -> None:
+    async def take(frames: AsyncIterator[Frame]) -> None:
         await asyncio.Event().wait()
 
     async def main() -> None:
@@ -231,16 +243,19 @@ def test_what_raises_is_told_as_a_fault_and_closes_the_peer(side: str) -> None:
     async def broken(*_: object) -> None:
         raise ZeroDivisionError
 
+    async def none() -> AsyncIterator[Frame]:
+        await broken()
+        yield picture(0)
+
     async def main() -> None:
         async with trial() as the:
-            source = CallableSource(PICTURE, broken if side == "source" else _pictures)
+            source = CallableSource(none() if side == "source" else _pictures(), (PICTURE,))
             told = player = await play(the, source)
             if side == "sink":
                 told = await record(the, CallableSink(broken, (PICTURE,)))
             await until(told.closed)
-            assert told.faults() == [MediaFault(where=side, error="ZeroDivisionError")]
-            reason = CloseReason.SOURCE_ENDED if side == "source" else CloseReason.FAILED
-            assert told.closed() == [PeerClosed(peer_id=told.name, reason=reason)]
+            assert told.faults() == [PeerFault(peer_id=told.name, where=side, error="ZeroDivisionError")]
+            assert told.closed() == [PeerClosed(peer_id=told.name, reason=CloseReason.FAULT)]
             await player.peer.close()
 
     run(main)
@@ -253,7 +268,7 @@ def test_an_encoder_that_gives_up_is_a_fault() -> None:
             await until(lambda: player.figure("video_sent_frames") > 0)
             player.peer._played[0].tracks[0].stop()  # As aiortc's sender does when its encoder raises.
             await until(player.closed)
-            assert player.faults() == [MediaFault(where="encoder", error="MediaError")]
+            assert player.faults() == [PeerFault(peer_id="player", where="encoder", error="MediaError")]
 
     run(main)
 
@@ -261,8 +276,9 @@ def test_an_encoder_that_gives_up_is_a_fault() -> None:
 def test_two_peers_reach_each_other_and_one_answers_only_what_it_wants() -> None:
     seen: list[Frame] = []
 
-    async def take(frame: Frame) -> None:
-        seen.append(frame)
+    async def take(frames: AsyncIterator[Frame]) -> None:
+        async for frame in frames:
+            seen.append(frame)  # noqa: PERF401 # it is looked at while they come
 
     async def main() -> None:
         player, recorder = Told("player"), Told("recorder")
@@ -304,6 +320,10 @@ def test_five_cycles_leave_no_task_no_thread_and_no_descriptor(tmp_path: Path) -
 
     threads = threading.active_count()
     assert run(main) <= 0
+    for one in threading.enumerate():
+        if one.name.startswith("frame-"):
+            # It has done its last work, but may not have ended yet.
+            one.join(timeout=5)
     assert threading.active_count() <= threads
 
 
@@ -325,7 +345,7 @@ def test_closing_while_connecting_ends_everything_and_the_first_reason_counts() 
     async def main() -> None:
         player, silent = Told(), Told("silent")
         await player.peer.add_source(small())
-        silent.peer.add_sink(CallableSink(lambda _: asyncio.sleep(0)))
+        silent.peer.add_sink(CallableSink(_ignore))
         answer = await silent.peer.answer(await player.peer.offer())
         await silent.peer.close(CloseReason.DRAINED)
         await player.peer.take_answer(answer)
@@ -339,12 +359,41 @@ def test_closing_while_connecting_ends_everything_and_the_first_reason_counts() 
     run(main)
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13])
+@pytest.mark.parametrize("state", ["checking", "completed"])
+def test_closing_at_any_moment_of_connecting_is_no_fault_and_leaves_nothing(state: str, turns: int) -> None:
+    async def main() -> None:
+        player, recorder = Told("player"), Told("recorder")
+        await player.peer.add_source(small())
+        recorder.peer.add_sink(CallableSink(_ignore))
+        closes: list[asyncio.Task[None]] = []
+
+        async def close() -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await player.peer.close()
+
+        def changed() -> None:
+            if player.peer._connection.iceConnectionState == state and not closes:
+                closes.append(asyncio.ensure_future(close()))
+
+        player.peer._connection.on("iceconnectionstatechange", changed)
+        await player.peer.take_answer(await recorder.peer.answer(await player.peer.offer()))
+        await until(lambda: closes)
+        await closes[0]
+        await recorder.peer.close()
+        assert not player.faults() + recorder.faults()
+        await until(lambda: len(asyncio.all_tasks()) == 1)
+
+    run(main)
+
+
 @pytest.mark.parametrize("steps", range(6))
 def test_a_cancelled_wait_leaves_a_peer_that_can_be_closed(steps: int) -> None:
     async def main() -> None:
         told, other = Told(), Told("other")
         await told.peer.add_source(small())
-        other.peer.add_sink(CallableSink(lambda _: asyncio.sleep(0)))
+        other.peer.add_sink(CallableSink(_ignore))
 
         async def whole() -> None:
             await told.peer.take_answer(await other.peer.answer(await told.peer.offer()))
@@ -388,7 +437,7 @@ def test_a_peer_has_something_to_do_one_source_and_sink_of_a_kind_and_begins_onc
         await told.peer.add_source(small())
         with pytest.raises(MediaError, match="one source"):
             await told.peer.add_source(small(kinds=(SOUND,)))
-        sink = CallableSink(lambda _: asyncio.sleep(0))
+        sink = CallableSink(_ignore)
         told.peer.add_sink(sink)
         with pytest.raises(MediaError, match="one sink"):
             told.peer.add_sink(sink)
@@ -431,7 +480,7 @@ def test_what_a_source_or_the_connection_raises_at_the_end_does_not_stop_the_end
         await told.peer.add_source(Stubborn())
         await told.peer.close()
         assert told.events == [
-            MediaFault(where="source", error="ZeroDivisionError"),
+            PeerFault(peer_id="p", where="source", error="ZeroDivisionError"),
             PeerClosed(peer_id="p", reason=CloseReason.REQUESTED),
         ]
 
@@ -441,7 +490,7 @@ def test_what_a_source_or_the_connection_raises_at_the_end_does_not_stop_the_end
 def test_a_sink_that_is_stuck_does_not_keep_another_from_finishing(tmp_path: Path) -> None:
     path = tmp_path / "sound.webm"
 
-    async def take(frame: Frame) -> None:
+    async def take(frames: AsyncIterator[Frame]) -> None:
         await asyncio.Event().wait()
 
     async def main() -> None:

@@ -178,7 +178,7 @@ def test_loss_in_both_directions_is_recovered_by_aiortc_s_own_rtx() -> None:
             viewer = await view(the, "view")
             await until(lambda: viewer.frames["video"] > 0)
 
-            def passes(data: bytes) -> bool:
+            def passes(data: bytes, _: object) -> bool:
                 media = data[0] >= 128 and not 192 <= data[1] <= 223
                 return not media or chance.random() >= 0.05
 

@@ -7,7 +7,7 @@ import logging
 import pylibsrtp
 import pylibsrtp._binding
 import pytest
-from aiortc import RTCCertificate, RTCDtlsTransport
+from aiortc import RTCCertificate, RTCDtlsTransport, RTCRtpReceiver
 from OpenSSL import SSL
 
 from engine.media.router.dtls import PROFILES, Identity, Pipe, Secured
@@ -69,6 +69,15 @@ def test_the_transport_still_asks_its_own_transport_for_no_more_than_a_pipe_has(
         part.split("(")[0].split(")")[0].split()[0].rstrip(",") for part in text.split("self.transport.")[1:]
     }
     assert asked <= {"_recv", "_send", "role"}
+
+
+def test_a_receiver_is_still_given_its_packets_where_we_take_them() -> None:
+    assert list(inspect.signature(RTCRtpReceiver._handle_rtp_packet).parameters) == [
+        "self",
+        "packet",
+        "arrival_time_ms",
+    ]
+    assert "receiver._handle_rtp_packet(packet, arrival_time_ms=" in inspect.getsource(RTCDtlsTransport)
 
 
 def test_a_certificate_still_makes_its_context_where_we_share_it() -> None:

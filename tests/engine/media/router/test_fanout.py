@@ -13,6 +13,7 @@ from engine.media.router import fanout
 from engine.media.router.dtls import SrtpError
 from engine.media.router.fanout import (
     BODY_BYTES_MAX,
+    CHUNK,
     BatchedFanout,
     Fanout,
     Outlet,
@@ -170,9 +171,8 @@ def test_a_call_that_sends_a_part_is_made_again_for_the_rest(monkeypatch: pytest
         return min(2, count)
 
     monkeypatch.setattr(fanout, "_sendmmsg", send_two)
-    assert fanout._send_messages(1, 0, 0, 1500) == 0
-    assert asked[:2] == [1024, 1024]
-    assert sum(min(2, one) for one in asked) == 1500
+    assert fanout._send_messages(1, 0, 0, 5) == 0
+    assert asked == [5, 3, 1]
 
 
 def test_other_systems_get_the_portable_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,11 +180,27 @@ def test_other_systems_get_the_portable_way(monkeypatch: pytest.MonkeyPatch) -> 
     assert not batching_is_possible()
 
 
-def test_room_once_given_stays_while_more_is_given() -> None:
-    slots = Slots()
-    first = slots.room(1)
-    first[0] = b"a"
-    again, more = slots.room(2), slots.room(1000)
-    assert again is first
-    assert more is not first
-    assert first[0] == b"a"
+@pytest.mark.parametrize("count", [CHUNK - 1, CHUNK, CHUNK + 1])
+def test_more_viewers_than_a_chunk_each_get_their_own_packet(
+    way: Fanout, senders: tuple[socket.socket, socket.socket], count: int
+) -> None:
+    copies = [Copy(senders[0], number % 20) for number in range(count)]
+    way.changed(cast(list[Outlet], copies))
+    for sequence, body in ((1, b"long" * 100), (2, b"short")):
+        way.send(0, sequence, 2, body)
+        assert {one.read()[12:] for one in copies} == {body}
+    for one in copies:
+        one.receiver.close()
+    assert way.dropped == 0
+
+
+def test_one_that_cannot_be_encrypted_does_not_stop_the_others(
+    copies: list[Copy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way, handle = BatchedFanout(Slots()), copies[2].link.secured.outgoing_handle
+    protect = fanout.protect_in_place
+    monkeypatch.setattr(fanout, "protect_in_place", lambda *it: 7 if it[0] == handle else protect(*it))
+    way.changed(cast(list[Outlet], copies))
+    way.send(0, 1, 2, b"x")
+    assert [one.read()[12:] for number, one in enumerate(copies) if number != 2] == [b"x"] * 4
+    assert copies[2].receiver.recv(2048) == b""

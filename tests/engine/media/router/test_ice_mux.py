@@ -291,7 +291,8 @@ def test_a_gate_stands_in_both_directions() -> None:
     scene = Scene()
     scene.check()
     assert scene.endpoint.transmit == scene.bound.sendto
-    scene.mux.gate = lambda data: data != b"no"
+    assert scene.mux.endpoint_at(HERE) is scene.endpoint
+    scene.mux.gate = lambda data, address: (data, address) != (b"no", HERE)
     scene.endpoint.send(b"no")
     assert scene.endpoint.transmit is not None
     scene.endpoint.transmit(b"no", HERE)
@@ -322,7 +323,7 @@ def test_an_error_from_the_network_does_not_end_reading() -> None:
     script[:] = [(b"\xff", HERE)] * 100
     mux._readable(cast(socket.socket, Reading()))
     assert len(script) == 100 - 64
-    mux.gate = lambda _: False
+    mux.gate = lambda *_: False
     script[1:] = [BlockingIOError()]
     mux._readable(cast(socket.socket, Reading()))
     assert mux.strangers == 65

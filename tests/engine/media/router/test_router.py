@@ -52,6 +52,7 @@ from engine.media.protocol import (
 )
 from engine.media.router import peer, rtcp
 from engine.media.router.ice_mux import Listening
+from engine.media.router.stream import source_of
 from tests.engine.media.router.clients import (
     VP8_DELTA,
     VP8_KEY,
@@ -180,7 +181,7 @@ def test_five_percent_of_loss_in_each_direction_are_recovered(batched: bool) -> 
             def lose_media(data: bytes) -> bool:
                 return data[0] >= 128 and not 192 <= data[1] <= 223 and chance.random() < 0.05
 
-            the.router.mux.gate = lambda data: not lose_media(data)
+            the.router.mux.gate = lambda data, _: not lose_media(data)
             viewer.drop = lose_media
             resent = asked = 0
 
@@ -832,7 +833,7 @@ def test_a_stream_may_go_on_under_another_ssrc_after_a_silence_and_only_then() -
                 publisher.send_rtcp(
                     bytes(RtcpSrPacket(ssrc=ssrc, sender_info=info)) + bytes(RtcpByePacket([ssrc]))
                 )
-            source = the.router._streams["s"].source(Kind.VIDEO, None)
+            source = source_of(the.router._streams["s"], Kind.VIDEO, None)
             assert source is not None
             await until(lambda: source.reception.report)
 

@@ -8,6 +8,7 @@ from engine.media.router.rtp import (
     always,
     av1_key_frame,
     distance,
+    extended,
     extensions_of,
     h264_key_frame,
     is_rtcp,
@@ -84,6 +85,13 @@ def test_extensions_are_read_in_both_forms(rest: bytes, expected: dict[int, byte
 
 def test_a_packet_without_the_extension_bit_has_no_extensions() -> None:
     assert extensions_of(_packet(0x80, b"\xbe\xde\x00\x01\x10a\x00\x00")) == {}
+
+
+@pytest.mark.parametrize("value", [b"a", b"abc", b"abcd", b"sixteen letters!"])
+def test_an_extension_that_is_written_can_be_read(value: bytes) -> None:
+    packet = extended(_packet(0x80, b""), 14, value) + b"payload"
+    assert extensions_of(packet) == {14: value}
+    assert payload_of(packet) == b"payload"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,16 @@ import pytest
 
 from engine.media.protocol import BadOfferError, Kind, NoCommonCodecError
 from engine.media.router.offer import read_offer
-from engine.media.router.sdp import Local, Outgoing, Plan, codec_name, plan_publish, plan_view, write_answer
+from engine.media.router.sdp import (
+    PLAYOUT_DELAY_URI,
+    Local,
+    Outgoing,
+    Plan,
+    codec_name,
+    plan_publish,
+    plan_view,
+    write_answer,
+)
 from tests.engine.media.router.clients import joined, offer_lines
 from tests.engine.media.router.test_offer import FINGERPRINT, PRINT, lines, swapped
 
@@ -200,6 +209,34 @@ def test_a_viewer_is_answered_in_the_stream_s_codecs() -> None:
     assert "a=ssrc:11 cname:who\r\na=ssrc:21 cname:who\r\n" in text, "Chromium takes the first for the stream"
     assert "a=ssrc:10 cname:who\r\n" in text
     assert "extmap:" not in text
+
+
+@pytest.mark.parametrize(
+    ("at", "number", "expected"), [("video", 14, True), ("video", 15, False), ("audio", 5, False)]
+)
+def test_a_viewer_can_be_told_how_late_to_play(at: str, number: int, expected: bool) -> None:
+    kind = "a=rtpmap:96 VP8/90000" if at == "video" else "a=rtpmap:111 opus/48000/2"
+    extension = f"a=extmap:{number} {PLAYOUT_DELAY_URI}"
+    plan = viewed(swapped(kind, kind, extension, source=lines("recvonly")))
+    assert (f"{extension}\r\n" in write_answer(plan, LOCAL, outgoing(plan))) is expected
+    assert (plan.tracks[1].delay_extension == number) is expected
+
+
+def test_sound_is_sent_again_to_and_by_whom_offers_it() -> None:
+    opus = "a=rtpmap:111 opus/48000/2"
+    more = (opus, "a=rtcp-fb:111 transport-cc", "a=rtcp-fb:111 nack")
+    publisher, viewer = (swapped(opus, *more, source=lines(way)) for way in ("sendonly", "recvonly"))
+    plan = viewed(viewer)
+    for text in (write_answer(plan_publish(publisher), LOCAL), write_answer(plan, LOCAL, outgoing(plan))):
+        assert "a=rtcp-fb:111 nack\r\n" in text
+        assert "transport-cc" not in text
+    assert "a=rtcp-fb:111" not in write_answer(viewed(joined(lines("recvonly"))), LOCAL, outgoing(plan))
+
+
+def test_without_rtx_there_is_nothing_to_tell_it_with() -> None:
+    extension = f"a=extmap:5 {PLAYOUT_DELAY_URI}"
+    plan = viewed(swapped("a=rtpmap:97 rtx/90000", extension, source=lines("recvonly")))
+    assert "extmap:" not in write_answer(plan, LOCAL, outgoing(plan))
 
 
 def test_a_stream_s_name_cannot_break_its_answer() -> None:

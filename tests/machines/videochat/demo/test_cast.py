@@ -8,8 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from engine.board import UnmetError
 from machines.videochat.client import VideochatError
-from machines.videochat.demo.board import UnmetError
 from machines.videochat.demo.cast import Server, User
 
 

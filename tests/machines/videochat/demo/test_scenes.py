@@ -10,8 +10,8 @@ import trio
 import trio.lowlevel
 from rich.console import Console
 
+from engine.board import Board, UnmetError
 from machines.videochat.client import VideochatError
-from machines.videochat.demo.board import Board, UnmetError
 from machines.videochat.demo.cast import Server, User
 from machines.videochat.demo.scenes import CAST, Stage, check, is_refused, together
 
@@ -36,7 +36,7 @@ class Broken(User):
 
 def stage(kind: type[User], nursery: trio.Nursery) -> Stage:
     """A stage with such users."""
-    board = Board(Console(file=io.StringIO()), plain=True)
+    board = Board(Console(file=io.StringIO()), "demo", plain=True)
     users = {name: kind(name, devices, Path("log")) for name, devices in CAST.items()}
     return Stage(board, Server(nursery, Path(), "memory:", Path("none")), users)
 

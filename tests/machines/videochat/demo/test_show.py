@@ -13,9 +13,9 @@ import pytest
 import trio
 from rich.console import Console
 
+from engine.board import Board, UnmetError
 from machines.videochat import demo
 from machines.videochat.demo import show
-from machines.videochat.demo.board import Board, UnmetError
 from machines.videochat.demo.cast import User
 from machines.videochat.demo.lines import Lines
 
@@ -123,12 +123,12 @@ def test_what_failed_is_named_and_makes_the_status(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=200)
 
     async def play() -> int:
-        board = Board(console, plain=True)
-        with board.expects("ring", "it rings"):
+        board = Board(console, "demo", plain=True)
+        with board.expects("it rings", scene="ring"):
             pass
-        with pytest.raises(UnmetError), board.expects("ring", "it stops"):
+        with pytest.raises(UnmetError), board.expects("it stops", scene="ring"):
             raise UnmetError("it goes on")
-        return show.sum_up(console, board)
+        return board.sum_up()
 
     assert trio.run(play) == 1
     assert isinstance(console.file, io.StringIO)

@@ -1,0 +1,1 @@
+"""Tokens of the conference API: who gets one, and whose one is ("Authentication")."""

@@ -1,0 +1,144 @@
+"""Sections `[conference.oauth]` and `[conference.clients.<client id>]` of the configuration."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import attrs
+import jwt
+
+from engine.app.configuration import ConfigurationFaultsError
+from engine.errors import ConfigurationError
+from engine.vocabulary import length
+from machines.conference.callers import Role, is_name
+
+KEY_BYTES_MIN = 32
+"""RFC 7518, section 3.2: a key of HS256 has 256 bits or more."""
+
+SECRET_CHARACTERS_MIN = 16
+"""Secrets are compared by one round of SHA-256, which protects what cannot be guessed and nothing else."""
+
+TOKEN_SECONDS_MIN = 60
+ACCESS_SECONDS_MAX = 86_400
+REFRESH_SECONDS_MAX = 31 * 86_400
+FAILURES_MAX = 1_000
+FAILURE_SECONDS_MAX = 86_400.0
+
+_Validator: TypeAlias = Callable[[object, "attrs.Attribute[Any]", float], None]
+
+_CLIENT_ID = re.compile(r"[!-9;-~]{1,128}")
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+
+
+def digest_of(text: str) -> bytes:
+    """SHA-256. A lone surrogate from outside must be a wrong text, not an exception."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
+
+
+def _secret(_settings: object, _field: object, secret: str) -> None:
+    if secret and len(secret) < SECRET_CHARACTERS_MIN:
+        raise ConfigurationError("secret", f"must have {SECRET_CHARACTERS_MIN} characters or more")
+
+
+def _secret_sha256(_settings: object, _field: object, digits: str) -> None:
+    if digits and not _SHA256.fullmatch(digits):
+        raise ConfigurationError("secret_sha256", "must be 64 hexadecimal digits")
+    if digits.lower() == digest_of("").hex():
+        raise ConfigurationError("secret_sha256", "is the digest of an empty secret")
+
+
+def _name(_settings: object, field: "attrs.Attribute[Any]", name: str) -> None:
+    if name and not is_name(name):
+        raise ConfigurationError(field.name, "must be 1 to 128 printable characters")
+
+
+def _signing_key(_settings: object, _field: object, key: str) -> None:
+    if not key:
+        return
+    if len(key.encode()) < KEY_BYTES_MIN:
+        raise ConfigurationError("signing_key", f"must have {KEY_BYTES_MIN} bytes or more")
+    try:
+        jwt.encode({}, key, algorithm="HS256")
+    except jwt.InvalidKeyError as error:
+        raise ConfigurationError("signing_key", "must be a secret text, and is a key of a pair") from error
+
+
+def _between(least: float, most: float) -> _Validator:
+    def check(_settings: object, field: "attrs.Attribute[Any]", value: float) -> None:
+        if not least <= value <= most:
+            raise ConfigurationError(field.name, f"must be {least:g} to {most:g}")
+
+    return check
+
+
+@attrs.frozen(kw_only=True)
+class ClientSettings:
+    """A program that may ask for tokens. What its fields must be together, `client_faults` says."""
+
+    secret: str = attrs.field(default="", validator=_secret, repr=length)
+    """16 characters or more; or instead of it:"""
+    secret_sha256: str = attrs.field(default="", validator=_secret_sha256, repr=length)
+    """SHA-256 of the secret in UTF-8, as 64 hexadecimal digits."""
+    organization: str = attrs.field(default="", validator=_name)
+    """Whose conferences it may see."""
+    role: Role = Role.USER
+    """A SERVICE may also ask for tokens of its organization's agents and users, an AGENT for users'."""
+    user: str = attrs.field(default="", validator=_name)
+    """The user that it is by itself; empty: its client id."""
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the secret."""
+        return bytes.fromhex(self.secret_sha256) or digest_of(self.secret)
+
+
+def client_faults(clients: Mapping[str, ClientSettings]) -> list[ConfigurationError]:
+    """What is wrong with a section of clients beyond single fields; empty when nothing is."""
+    faults = []
+    for client_id, client in clients.items():
+        if _CLIENT_ID.fullmatch(client_id):
+            faults += _faults_together(f"clients.{client_id}", client)
+        else:
+            # Without the name, which may be a secret in the wrong place.
+            reason = "a client id is 1 to 128 of ASCII, no space, no colon"
+            faults.append(ConfigurationError("clients", reason))
+    return faults
+
+
+def _faults_together(key: str, client: ClientSettings) -> list[ConfigurationError]:
+    faults = []
+    if bool(client.secret) == bool(client.secret_sha256):
+        faults.append(ConfigurationError(key, "needs secret or secret_sha256, not both"))
+    if not client.organization:
+        faults.append(ConfigurationError(f"{key}.organization", "is missing"))
+    return faults
+
+
+def check_clients(_settings: object, _field: object, clients: Mapping[str, ClientSettings]) -> None:
+    """Validator of the field `clients`.
+
+    Raises:
+        ConfigurationFaultsError: with every fault; none of them quotes a secret.
+    """
+    faults = client_faults(clients)
+    if faults:
+        raise ConfigurationFaultsError(faults)
+
+
+@attrs.frozen(kw_only=True)
+class OauthSettings:
+    """How tokens are made, and how often a secret may be tried."""
+
+    signing_key: str = attrs.field(default="", validator=_signing_key, repr=length)
+    """At least 32 bytes; empty makes one up, and all tokens die with the process."""
+    access_seconds: int = attrs.field(default=3600, validator=_between(TOKEN_SECONDS_MIN, ACCESS_SECONDS_MAX))
+    """How long an access token lives, a minute to a day."""
+    refresh_seconds: int = attrs.field(
+        default=86_400, validator=_between(TOKEN_SECONDS_MIN, REFRESH_SECONDS_MAX)
+    )
+    """How long a refresh token lives, a minute to 31 days; each refresh gives a new one."""
+    failures_max: int = attrs.field(default=10, validator=_between(1, FAILURES_MAX))
+    """Wrong secrets for one client id from one address within `failure_seconds`; then it is 429."""
+    failure_seconds: float = attrs.field(default=60.0, validator=_between(1.0, FAILURE_SECONDS_MAX))
+    """How long a wrong secret counts."""

@@ -1,0 +1,59 @@
+"""What is read of conferences, over HTTP."""
+
+from engine.transport.application import Response
+from machines.conference import projection, wire
+from machines.conference import vocabulary as v
+from machines.conference import wire_answers as answers
+from machines.conference.reasons import Reason
+from machines.conference.refusals import RefusedError
+from machines.conference.rules import roll
+from machines.conference.service import Call
+
+
+async def active(call: Call) -> Response:
+    """Conferences that have not ended."""
+    runtime = call.service.runtime
+    found: list[answers.Conference] = []
+    for stream, _ in await runtime.journal.heads((f"live:{v.CONFERENCE}",)):
+        conference = await call.service.conference_for(call.caller, stream.partition(":")[2])
+        if conference is not None:
+            found.append(projection.aggregate(conference, empty=roll.is_empty(conference)))
+    return call.answer(tuple(found))
+
+
+async def aggregate(call: Call) -> Response:
+    """The whole conference, ended ones too."""
+    conference = await _named(call)
+    return call.answer(projection.aggregate(conference, empty=roll.is_empty(conference)))
+
+
+async def simple_view(call: Call) -> Response:
+    """The conference by users."""
+    return call.answer(projection.simple_view(await _named(call)))
+
+
+async def events(call: Call) -> Response:
+    """The events from a version on, or after a while that there are none (2.3, "events?v=n")."""
+    query = wire.read_events_query(call.request.query)
+    conference = await _named(call)
+    feed = await call.service.feeds.enter(conference.id)
+    try:
+        entries = await feed.wait_since(query.v, call.settings.poll_seconds)
+    finally:
+        call.service.feeds.leave(feed)
+    # Each entry is JSON already.
+    return Response(200, f"[{','.join(entry.text for entry in entries)}]".encode())
+
+
+async def ice_servers(call: Call) -> Response:
+    """The configured servers."""
+    return call.answer(answers.IceServers(ice_servers=call.settings.ice_servers))
+
+
+async def _named(call: Call) -> v.Conference:
+    """The conference that the path names."""
+    conference_id = wire.read_id(call.found.parameters["id"])
+    conference = await call.service.conference_for(call.caller, conference_id)
+    if conference is None:
+        raise RefusedError(Reason.CONFERENCE_NOT_FOUND)
+    return conference

@@ -1,0 +1,180 @@
+"""The served conference API: who calls is found out, his request is handled, and his sockets are kept."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+import structlog
+import trio
+
+from engine.app.api import Host
+from engine.app.routes import Found, Routes
+from engine.codec.wire import WireCodec
+from engine.errors import (
+    ConflictError,
+    EngineError,
+    OverloadedError,
+    RemoteProtocolError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
+from engine.machine.step import Outcome
+from engine.runtime.supervisor import described
+from engine.transport.application import Request, Response, SocketApp
+from engine.transport.sockets import Socket
+from engine.vocabulary import Address, Command, Message
+from machines.conference import endpoints, wire
+from machines.conference import vocabulary as v
+from machines.conference.feeds import Feeds
+from machines.conference.listener import Listener, first_follow
+from machines.conference.oauth.service import Oauth, TokenError, bearer_of, unauthorized
+from machines.conference.peers import Peers
+from machines.conference.refusals import Refusal, RefusedError, body_of, refused
+from machines.conference.rules.addresses import conference_address
+from machines.conference.settings import ConferenceSettings
+
+NO_CONTENT = Response(204)
+
+EXPIRY_SECONDS = 5.0
+"""How much longer than its token a socket may live."""
+
+log = structlog.get_logger("switchhook.conference")
+
+
+class ConferenceService:
+    """All requests and sockets of the conference API. Soft state, save what the machines hold."""
+
+    def __init__(self, host: Host, responders: Mapping[str, "Responder"]) -> None:
+        self.host = host
+        self.settings: ConferenceSettings = host.settings
+        self.runtime = host.runtime
+        self.peers: Peers = host.crew
+        self.feeds = Feeds(host.runtime)
+        self.oauth = Oauth(self.settings.oauth, self.settings.clients, clock=host.clock)
+        self.codec = WireCodec(wire.LIMITS)
+        self._responders = responders
+        self._routes = Routes(endpoints.ENDPOINTS)
+        self._listeners: set[Listener] = set()
+
+    # -- the server's side
+
+    def open_socket(self, socket: Socket) -> SocketApp | Response:
+        """Accept a WebSocket that shows a token; its query may name the first conference."""
+        try:
+            token = bearer_of(socket.headers, socket.query, is_socket=True)
+            expires_at, caller = self.oauth.tokens.read_access_until(token)
+            first = first_follow(self.codec, socket.query)
+        except TokenError as error:
+            return unauthorized(error)
+        except RemoteProtocolError as fault:
+            return Response(400, body_of(Refusal("bad_request", str(fault))))
+        listener = Listener(self, socket, caller, expires_at)
+        self._listeners.add(listener)
+        if first is not None:
+            listener.follow(first)
+        return listener
+
+    def left(self, listener: Listener) -> None:
+        """A socket has closed."""
+        self._listeners.discard(listener)
+
+    def respond_nowait(self, request: Request) -> Response | None:
+        """Tokens need no waiting; everything else is read or decided first."""
+        if request.path == endpoints.TOKEN.path:
+            return self.oauth.respond_nowait(request)
+        return None
+
+    async def respond(self, request: Request) -> Response:
+        """Answer a request at one of the endpoints."""
+        found = self._routes.find(request)
+        assert found is not None, "the application routes by the same table"
+        try:
+            caller = self.oauth.caller_of(request)
+        except TokenError as error:
+            return unauthorized(error)
+        try:
+            return await self._responders[found.endpoint.path](Call(self, caller, found, request))
+        except RefusedError as error:
+            return refused(error.refusal, found.endpoint)
+        except RemoteProtocolError as fault:
+            return refused(Refusal("bad_request", str(fault)), found.endpoint)
+        except (OverloadedError, UnavailableError, ConflictError, UnknownOutcomeError) as error:
+            return refused(Refusal("overloaded", type(error).__name__), found.endpoint)
+        except EngineError as error:
+            # To try again would not help: a rule of the call has failed, or what is stored cannot be read.
+            log.error("request_failed", path=found.endpoint.path, raised=described(error))
+            return refused(Refusal("internal"), found.endpoint)
+
+    def statistics(self) -> Mapping[str, float]:
+        """Gauges for `/metrics`."""
+        return {
+            "peers": len(self.peers),
+            "negotiations": len(self.peers.desk),
+            "feeds": len(self.feeds),
+            "sockets": len(self._listeners),
+        }
+
+    async def let_go_when_stopping(self) -> None:
+        """Who waits for events gets an answer when the server stops."""
+        await self.host.stopping.wait()
+        self.feeds.stop()
+
+    async def close_expired(self) -> None:
+        """Close the sockets whose tokens have expired, for ever; a task for each would cost more."""
+        while True:
+            await trio.sleep(EXPIRY_SECONDS)
+            now = self.host.clock()
+            for listener in [*self._listeners]:
+                if listener.expires_at <= now:
+                    listener.expire()
+
+    # -- what responders and listeners need
+
+    async def ask(self, to: Address, command: Command) -> Message | None:
+        """Command a machine and wait for the journal.
+
+        Raises:
+            RefusedError: a rule says no.
+            EngineError: it could not be decided or journaled.
+        """
+        answer = await self.runtime.ask(to, command)
+        if answer.error is not None:
+            raise answer.error
+        if answer.outcome is Outcome.REFUSED:
+            raise RefusedError(answer.reason)
+        return answer.message
+
+    async def conference_for(self, caller: v.Caller, conference_id: str) -> v.Conference | None:
+        """The conference, unless it is another organization's or nobody's."""
+        snapshot = await self.runtime.snapshot(conference_address(conference_id))
+        conference: v.Conference = snapshot.data
+        if snapshot.state is v.ConferenceState.NEW or conference.organization != caller.organization:
+            return None
+        return conference
+
+
+class Call:
+    """One request of somebody who is known."""
+
+    def __init__(self, service: ConferenceService, caller: v.Caller, found: Found, request: Request) -> None:
+        self.service = service
+        self.settings = service.settings
+        self.caller = caller
+        self.found = found
+        self.request = request
+
+    def body(self) -> Any:
+        """The body, in the shape that the endpoint documents.
+
+        Raises:
+            RemoteProtocolError: it is not of that shape.
+        """
+        shape = self.found.endpoint.body
+        assert shape is not None, "asked of an endpoint that takes a body"
+        return self.service.codec.decode(self.request.body, shape)
+
+    def answer(self, body: object) -> Response:
+        """200 with a body."""
+        return Response(200, self.service.codec.encode(body))
+
+
+Responder: TypeAlias = Callable[[Call], Awaitable[Response]]

@@ -1,0 +1,42 @@
+"""Section `[conference]` of the configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from engine.errors import ConfigurationError
+from machines.conference.oauth.service import ClientSettings, OauthSettings, check_clients
+from machines.conference.wire_answers import IceServer
+
+
+def _positive(_settings: object, field: "attrs.Attribute[Any]", value: float) -> None:
+    if not value > 0:
+        raise ConfigurationError(field.name, "must be more than 0")
+
+
+def _not_negative(_settings: object, field: "attrs.Attribute[Any]", value: float) -> None:
+    if value < 0:
+        raise ConfigurationError(field.name, "must be 0 or more")
+
+
+@attrs.frozen(kw_only=True)
+class ConferenceSettings:
+    """How conferences behave; the defaults are the rules of the spec."""
+
+    empty_seconds: float = attrs.field(default=300.0, validator=_positive)
+    """How long a conference may be empty before it ends."""
+    poll_seconds: float = attrs.field(default=10.0, validator=_not_negative)
+    """How long a request for events waits when there are none."""
+    bitrate_min_bps: int = attrs.field(default=30_000, validator=_positive)
+    """The least `videoBitrate` that may be asked for."""
+    bitrate_max_bps: int = attrs.field(default=8_000_000, validator=_positive)
+    """The most."""
+    delivery_seconds: float = attrs.field(default=60.0, validator=_positive)
+    """How long an event of `sendEvent` with AT_LEAST_ONCE is told to those who do not acknowledge it."""
+    oauth: OauthSettings = attrs.field(factory=OauthSettings)
+    """How tokens are made."""
+    clients: Mapping[str, ClientSettings] = attrs.field(factory=dict, validator=check_clients)
+    """Who may ask for tokens, by client id."""
+    ice_servers: tuple[IceServer, ...] = ()
+    """STUN and TURN servers that clients are told of; the media router itself needs none."""

@@ -1,0 +1,291 @@
+"""Peers and their owners: cancelled at every await, with a host that fails, after a crash of the engine."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from engine.errors import MediaError
+from engine.media import protocol as p
+from engine.media.fake import Break, Delay, Lose, Refuse
+from machines.conference.desk import CANDIDATES_MAX, Desk, Negotiation
+from tests.machines.conference.studio import Studio, studio
+
+STEPS = 12
+"""More scheduler steps than an offer takes to its answer."""
+
+
+async def settle(seconds: float = 0.5) -> None:
+    await trio.sleep(seconds)
+
+
+async def on_air(stage: Studio) -> None:
+    await stage.enter("ann", "bob")
+    assert [(await stage.publish("ann"))[0], (await stage.view("bob"))[0]] == [200, 200]
+    await settle()
+
+
+def nothing_is_open(stage: Studio) -> bool:
+    return not (stage.media.peer_ids or len(stage.service.peers) or len(stage.service.peers.desk))
+
+
+# -- cancelled
+
+
+@pytest.mark.parametrize("kind", [p.Publish, p.View])
+@pytest.mark.parametrize("steps", range(STEPS))
+async def test_a_client_that_goes_at_any_moment_leaves_no_negotiation_and_no_peer(
+    autojump_clock: MockClock, kind: type[p.MediaRequest], steps: int
+) -> None:
+    async with studio(connect_seconds=None) as stage:
+        await on_air_without_view(stage, kind)
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stage.publish if kind is p.Publish else stage.view, _user(kind))
+                for _ in range(steps):
+                    await trio.lowlevel.checkpoint()
+                scope.cancel()
+        await settle(20.0)
+        await stage.post("ann", "conferences/end", **stage.of("ann"))
+        await settle()
+        assert nothing_is_open(stage)
+
+
+async def on_air_without_view(stage: Studio, kind: type[p.MediaRequest]) -> None:
+    await stage.enter("ann", "bob")
+    if kind is p.View:
+        assert (await stage.publish("ann"))[0] == 200
+
+
+def _user(kind: type[p.MediaRequest]) -> str:
+    return "ann" if kind is p.Publish else "bob"
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5])
+async def test_a_conference_that_ends_while_an_offer_is_on_its_way_leaves_no_peer(
+    autojump_clock: MockClock, seconds: float
+) -> None:
+    async with studio() as stage:
+        await stage.enter("ann")
+        stage.media.script(Delay(1.0), request=p.Publish)
+        async with trio.open_nursery() as nursery:
+            told: list[Any] = []
+
+            async def publish() -> None:
+                told.append(await stage.publish("ann"))
+
+            nursery.start_soon(publish)
+            await settle(seconds)
+            await stage.post("ann", "conferences/end", **stage.of("ann"))
+        await settle(2.0)
+        assert told[0][0] == (400 if seconds < 1.0 else 200)
+        assert nothing_is_open(stage)
+
+
+async def test_an_engine_that_is_left_while_an_offer_is_on_its_way_leaves_no_peer(
+    autojump_clock: MockClock,
+) -> None:
+    async with studio() as stage:
+        await stage.enter("ann")
+        stage.media.script(Delay(60.0), request=p.Publish)
+        media, peers = stage.media, stage.service.peers
+        with trio.move_on_after(1.0):
+            await stage.publish("ann")
+    assert (media.peer_ids, len(peers)) == ((), 0)
+
+
+# -- a host that fails
+
+
+async def test_a_peer_that_cannot_be_closed_is_given_up_in_time(autojump_clock: MockClock) -> None:
+    async with studio() as stage:
+        await on_air(stage)
+        stage.media.script(Lose(), request=p.ClosePeer, times=None)
+        await stage.post("ann", "conferences/end", **stage.of("ann"))
+        await settle(1.1)
+        assert len(stage.service.peers) == 0
+
+
+async def test_a_bug_of_the_media_side_is_told_as_unavailable(autojump_clock: MockClock) -> None:
+    async with studio() as stage:
+        await stage.enter("ann")
+        stage.media.script(Break(), request=p.Publish)
+        status, told = await stage.publish("ann")
+        assert (status, told["error"]) == (503, "media_unavailable")
+        await settle()
+        assert nothing_is_open(stage)
+
+
+async def test_a_cap_that_cannot_be_set_stands_all_the_same(autojump_clock: MockClock) -> None:
+    async with studio() as stage:
+        await on_air(stage)
+        stage.media.script(Refuse(MediaError("no")), request=p.LimitBitrate)
+        body = {**stage.of("ann"), "streamId": "s1", "videoBitrate": 100_000}
+        assert (await stage.post("ann", "conferences/updatePublishedStreamBitrate", **body))[0] == 204
+        await settle()
+        assert (await stage.conference()).data.streams["s1"].bitrate_bps == 100_000
+        assert await stage.stream_state() == "LIVE"
+
+
+async def test_kept_candidates_that_are_wrong_cost_no_peer(autojump_clock: MockClock) -> None:
+    async with studio() as stage:
+        await stage.enter("ann")
+        stage.media.script(Delay(1.0), request=p.Publish)
+        stage.media.script(Refuse(MediaError("no candidate")), request=p.AddCandidates)
+        body = {**stage.of("ann"), "streamId": "s1", "iceCandidates": [{"candidate": "nonsense"}]}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.publish, "ann")
+            await settle(0.5)
+            path = "conferences/addPublishStreamIceCandidates"
+            assert await stage.post("ann", path, **body) == (204, None)
+        await settle()
+        assert await stage.stream_state() == "LIVE"
+
+
+async def test_a_failing_performer_ends_its_stream_alone_and_tells_its_publisher(
+    autojump_clock: MockClock,
+) -> None:
+    async with studio() as stage:
+        await on_air(stage)
+        await stage.enter("eve", conference="c2")
+
+        async def fail(*_: object, **__: object) -> None:
+            raise ValueError("a bug")
+
+        request, stage.media.request = stage.media.request, fail  # type: ignore[method-assign,assignment]
+        status, _ = await stage.publish("ann", "s2")
+        stage.media.request = request  # type: ignore[method-assign]
+        assert status == 400
+        await settle()
+        assert await stage.events(3) == []
+        assert (await stage.stream_state("s2"), await stage.stream_state("s1")) == ("ABSENT", "LIVE")
+        assert "s2" not in (await stage.conference()).data.streams
+        assert (await stage.get("eve", "conferences/c2"))[1]["empty"] is False
+        assert len(stage.service.peers.desk) == 0
+
+
+# -- events that were lost
+
+
+async def test_a_peer_whose_end_was_missed_is_found_out(autojump_clock: MockClock) -> None:
+    async with studio() as stage:
+        await on_air(stage)
+        gone = stage.media.peer_ids[0]
+        # It goes without a word, as when its event was lost.
+        del stage.media._peers[gone]
+        stage.media.emit(p.EventsLost(count=1), p.EventsLost(count=2))
+        await settle()
+        assert await stage.stream_state() == "RECONNECTING"
+
+
+async def test_a_peer_that_cannot_be_asked_after_is_not_taken_for_lost(autojump_clock: MockClock) -> None:
+    async with studio() as stage:
+        await on_air(stage)
+        stage.media.script(Refuse(p.HostBusyError("busy")), request=p.GetStatistics, times=None)
+        stage.media.emit(p.EventsLost(count=1))
+        await settle()
+        assert (await stage.stream_state(), await stage.view_state()) == ("LIVE", "LIVE")
+
+
+async def test_a_peer_that_is_being_opened_for_nobody_is_not_taken_for_lost(
+    autojump_clock: MockClock,
+) -> None:
+    """Else it would not be closed when it is there."""
+    async with studio(connect_seconds=None) as stage:
+        await stage.enter("ann")
+        stage.media.script(Delay(2.0), request=p.Publish)
+        with trio.move_on_after(0.5):
+            await stage.publish("ann")
+        stage.media.emit(p.EventsLost(count=1))
+        await settle(5.0)
+        await stage.post("ann", "conferences/end", **stage.of("ann"))
+        await settle()
+        assert nothing_is_open(stage)
+
+
+async def test_events_are_heard_while_peers_are_asked_after(autojump_clock: MockClock) -> None:
+    async with studio() as stage:
+        await on_air(stage)
+        stage.media.script(Lose(), request=p.GetStatistics, times=None)
+        stage.media.emit(p.EventsLost(count=1))
+        stage.media.stall(stage.media.peer_ids[0])
+        await settle(0.1)
+        assert await stage.stream_state() == "STALLED"
+
+
+# -- a crash of the engine
+
+
+@pytest.mark.slow
+async def test_after_a_crash_live_streams_reconnect_and_are_published_again(tmp_path: Path) -> None:
+    """In real time: a clock that jumps does not wait for the disk."""
+    journal, copied = tmp_path / "calls.db", tmp_path / "copy.db"
+    async with studio(journal=f"sqlite:///{journal}") as stage:
+        await on_air(stage)
+        # What lies on the disk in the moment of a power cut.
+        for suffix in ("", "-wal"):
+            source = journal.with_name(journal.name + suffix)
+            if source.exists():
+                copied.with_name(copied.name + suffix).write_bytes(source.read_bytes())
+    async with studio(journal=f"sqlite:///{copied}") as stage:
+        await settle()
+        assert (await stage.stream_state(), await stage.view_state()) == ("RECONNECTING", "RECONNECTING")
+        assert [(await stage.publish("ann"))[0], (await stage.view("bob"))[0]] == [200, 200]
+        await settle()
+        assert (await stage.stream_state(), await stage.view_state()) == ("LIVE", "LIVE")
+        assert len(stage.media.peer_ids) == 2
+
+
+# -- the desk
+
+
+async def test_the_first_end_of_a_negotiation_counts() -> None:
+    negotiation = Negotiation("offer")
+    negotiation.fail(MediaError("first"))
+    negotiation.fail(MediaError("second"))
+    with pytest.raises(MediaError, match="first"):
+        await negotiation.wait_answer()
+    answered = Negotiation("offer")
+    answered.answer("answer")
+    answered.fail(MediaError("late"))
+    assert await answered.wait_answer() == "answer"
+
+
+def test_the_desk_keeps_a_limited_number_of_candidates_and_prints_no_sdp() -> None:
+    desk = Desk()
+    negotiation = desk.lay("p1", "v=0 ice-pwd:secret")
+    for _ in range(3):
+        negotiation.keep((p.Candidate(candidate="c"),) * 90)
+    assert len(negotiation.candidates) == CANDIDATES_MAX
+    assert "secret" not in repr(negotiation)
+    assert desk.get("p1") is negotiation
+    desk.clear("p1")
+    desk.clear("p1")
+    assert (desk.get("p1"), len(desk)) == (None, 0)
+
+
+async def test_no_secret_is_logged(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:
+    async with studio() as stage:
+        await stage.enter("ann")
+        stage.media.script(Break(), request=p.Publish)
+        await stage.publish("ann")
+        stage.media.script(Refuse(MediaError("no")), request=p.ClosePeer, times=None)
+        await stage.publish("ann")
+        await stage.post("ann", "conferences/end", **stage.of("ann"))
+        await settle(2.0)
+        metrics = (await stage.raw("GET", "/metrics")).body.decode()
+        token = stage.token("ann")["authorization"].removeprefix("Bearer ")
+        await wait_all_tasks_blocked()
+        logged = capsys.readouterr()
+        seen = logged.out + logged.err + metrics + repr(stage.service.peers.__dict__)
+        assert "peer_not_closed" in logged.out + logged.err
+        for secret in (
+            token,
+            token.split(".")[1][:20],
+            "ice-pwd",
+            "0123456789abcdefghijklmn",
+            "a signing key",
+        ):
+            assert secret not in seen
