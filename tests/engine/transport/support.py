@@ -114,6 +114,18 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+async def none_left(before: int) -> None:
+    """Until no more files are open than `before`.
+
+    Not at once: the look-up of a name goes on in its thread after it was cancelled, and a connection that was
+    cut may still wait to be accepted.
+    """
+    with trio.move_on_after(10):
+        while descriptors() > before:  # noqa: ASYNC110 # a closed file sets no event
+            await trio.sleep(0.01)
+    assert descriptors() <= before
+
+
 @attrs.frozen
 class Answer:
     status: int

@@ -7,7 +7,16 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from engine.transport.server import serve
-from tests.engine.transport.support import UPGRADE, Sample, Wire, close_frame, descriptors, pass_time, running
+from tests.engine.transport.support import (
+    UPGRADE,
+    Sample,
+    Wire,
+    close_frame,
+    descriptors,
+    none_left,
+    pass_time,
+    running,
+)
 
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -110,7 +119,7 @@ async def test_no_descriptor_and_no_task_is_left():
         await run.socket()
         await wire.send(GET.format("/wait"))
         await run.app.until(lambda: run.app.waiting)
-    assert descriptors() == before
+    await none_left(before)
     assert len(trio.lowlevel.current_root_task().child_nurseries[0].child_tasks) == tasks
 
 
