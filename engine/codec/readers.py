@@ -234,9 +234,10 @@ def freeze(value: Any, _: Any = None) -> Any:
     if kind is str or kind is bool or value is None:
         return value
     if kind in ARRAYS:
-        return tuple([freeze(item) for item in value])
+        # Both arguments: CPython 3.13.0 does not count the depth of a call that leaves one out.
+        return tuple([freeze(item, None) for item in value])
     if kind is dict:
-        return {key: freeze(item) for key, item in value.items()}
+        return {key: freeze(item, None) for key, item in value.items()}
     return value if kind is float else _read_int(value, None)
 
 
