@@ -36,7 +36,7 @@ class Negotiation:
         """The answer's SDP.
 
         Raises:
-            MediaError: there is none, as `failure` says.
+            EngineError: there is none, as `failure` says; a MediaError is about the offer or the media host.
         """
         await self._settled.wait()
         if self.failure is not None:

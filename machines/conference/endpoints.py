@@ -44,9 +44,9 @@ ICE_SERVERS = "/rtc-api/iceServers"
 
 
 def _post(path: str, summary: str, body: type, done: Any, *errors: int, source: str) -> Endpoint:
-    """`done` is what 200 carries; None makes it 204. 400, 401 and 503 are everywhere."""
+    """`done` is what 200 carries; None makes it 204. 400, 401, 500 and 503 are everywhere."""
     results: dict[int, Any] = {204: None} if done is None else {200: done}
-    results |= dict.fromkeys((400, 401, *errors, 503), ERROR)
+    results |= dict.fromkeys((400, 401, *errors, 500, 503), ERROR)
     return Endpoint(
         method="POST",
         path=path,
@@ -58,7 +58,7 @@ def _post(path: str, summary: str, body: type, done: Any, *errors: int, source: 
 
 
 def _get(path: str, summary: str, done: Any, source: str, query: type | None = None) -> Endpoint:
-    results = {200: done, 400: ERROR, 401: ERROR, 503: ERROR}
+    results = {200: done, 400: ERROR, 401: ERROR, 500: ERROR, 503: ERROR}
     return Endpoint(method="GET", path=path, summary=summary, source=source, query=query, results=results)
 
 

@@ -8,7 +8,7 @@ import structlog
 import trio
 
 from engine.app.api import Backstage
-from engine.errors import MediaError
+from engine.errors import CallCrashedError, MediaError
 from engine.machine.step import Outcome
 from engine.media.protocol import (
     AddCandidates,
@@ -126,6 +126,10 @@ class Peers:
         try:
             if await self._open(owned, peer_id, negotiation):
                 await owned.over.wait()
+        except Exception:
+            # The supervisor ends the stream or the view for it; whoever waits is told that it is our fault.
+            negotiation.fail(CallCrashedError("a performer failed; what it had opened has ended"))
+            raise
         finally:
             del self._owned[peer_id]
             negotiation.fail(ClosedMeanwhileError("it was ended before its offer was answered"))
@@ -143,7 +147,11 @@ class Peers:
         assert isinstance(answered, Answered)
         owned.opened = True
         noted = await self._backstage.runtime.ask(owned.asked.member, v.NoteAnswered(peer_id=peer_id))
-        if noted.error is not None or noted.outcome is not Outcome.MOVED:
+        if noted.error is not None:
+            # Not his offer: the journal cannot take the answer now, or a rule has failed.
+            negotiation.fail(noted.error)
+            return False
+        if noted.outcome is not Outcome.MOVED:
             # What ended it meanwhile has the last word, and `_own` closes the peer.
             return False
         # From here on candidates go straight to the peer.

@@ -8,12 +8,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from engine.app.openapi import openapi_document
 from engine.errors import CallCrashedError, CodecError, MediaError, OverloadedError, UnavailableError
 from engine.machine.step import Outcome
 from engine.media import protocol as p
 from engine.media.fake import Refuse
 from engine.runtime.answers import Answer
 from machines.conference import endpoints
+from machines.conference.api import API
 from machines.conference.reasons import Reason
 from machines.conference.refusals import ERRORS, Refusal, body_of, described
 from machines.conference.requests import RESPONDERS
@@ -446,6 +448,14 @@ async def test_an_endpoint_of_somebody_else_cannot_be_registered(
 
 
 # -- when the engine cannot
+
+
+def test_what_may_come_from_every_endpoint_is_documented_at_every_endpoint() -> None:
+    paths = openapi_document([API])["paths"]
+    for endpoint in endpoints.ENDPOINTS:
+        if not endpoint.public:
+            responses = paths[endpoint.path][endpoint.method.lower()]["responses"]
+            assert {"400", "401", "500", "503"} <= responses.keys(), endpoint.path
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Peers and their owners: cancelled at every await, with a host that fails, after a crash of the engine."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from engine.errors import MediaError
+from engine.errors import MediaError, UnavailableError
+from engine.journal.memory import MemoryJournal
+from engine.journal.port import Write
 from engine.media import protocol as p
 from engine.media.fake import Break, Delay, Lose, Refuse
 from machines.conference.desk import CANDIDATES_MAX, Desk, Negotiation
@@ -150,20 +154,73 @@ async def test_a_failing_performer_ends_its_stream_alone_and_tells_its_publisher
     async with studio() as stage:
         await on_air(stage)
         await stage.enter("eve", conference="c2")
-
-        async def fail(*_: object, **__: object) -> None:
-            raise ValueError("a bug")
-
-        request, stage.media.request = stage.media.request, fail  # type: ignore[method-assign,assignment]
-        status, _ = await stage.publish("ann", "s2")
-        stage.media.request = request  # type: ignore[method-assign]
-        assert status == 400
+        with broken(stage):
+            status, told = await stage.publish("ann", "s2")
+        # Nothing is wrong with the offer, and to send it again would not help.
+        assert (status, told["error"]) == (500, "internal")
         await settle()
         assert await stage.events(3) == []
         assert (await stage.stream_state("s2"), await stage.stream_state("s1")) == ("ABSENT", "LIVE")
         assert "s2" not in (await stage.conference()).data.streams
         assert (await stage.get("eve", "conferences/c2"))[1]["empty"] is False
         assert len(stage.service.peers.desk) == 0
+
+
+async def test_a_failing_performer_ends_its_view_alone_and_tells_its_viewer(
+    autojump_clock: MockClock,
+) -> None:
+    async with studio() as stage:
+        await on_air(stage)
+        with broken(stage):
+            status, told = await stage.view("bob", viewer="v2")
+        assert (status, told["error"]) == (500, "internal")
+        await settle()
+        assert (await stage.view_state(viewer="v2"), await stage.view_state()) == ("ABSENT", "LIVE")
+
+
+@contextmanager
+def broken(stage: Studio) -> Iterator[None]:
+    """The media host raises what no port may raise."""
+
+    async def fail(*_: object, **__: object) -> None:
+        raise ValueError("a bug")
+
+    request, stage.media.request = stage.media.request, fail  # type: ignore[method-assign,assignment]
+    yield
+    stage.media.request = request  # type: ignore[method-assign]
+
+
+async def test_an_answer_that_cannot_be_journaled_is_told_as_that_and_its_peer_is_closed(
+    autojump_clock: MockClock,
+) -> None:
+    async with Full() as journal, studio(journal=journal) as stage:
+        await stage.enter("ann")
+        stage.media.script(Delay(1.0), request=p.Publish)
+        async with trio.open_nursery() as nursery:
+
+            async def publish() -> None:
+                status, told = await stage.publish("ann")
+                assert (status, told["error"]) == (503, "overloaded")
+
+            nursery.start_soon(publish)
+            await settle(0.5)
+            journal.is_full = True
+        journal.is_full = False
+        await settle(20.0)
+        assert nothing_is_open(stage)
+        assert await stage.stream_state() == "ABSENT"
+
+
+class Full(MemoryJournal):
+    """A journal whose disk can be full."""
+
+    is_full = False
+
+    def submit(self, writes: Sequence[Write], done: Callable[[Any], None]) -> None:
+        if self.is_full:
+            super().submit([Write("nobody", 0)], lambda _heads: done(UnavailableError("the disk is full")))
+        else:
+            super().submit(writes, done)
 
 
 # -- events that were lost
