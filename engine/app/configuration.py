@@ -153,19 +153,29 @@ def _read_section(section: type, value: Any, key: str, faults: list[Configuratio
         read[name] = _read(hints[name], one, f"{key}.{name}", faults)
         if len(faults) == known:
             # Each by itself, because a class stops at the first of its validators that is not content.
-            _make(section, {name: read[name]}, key, name, faults)
-    return None if len(faults) > before else section(**read)
+            _check_field(section, name, read[name], key, faults)
+    return None if len(faults) > before else _make(section, read, key, faults)
 
 
-def _make(
-    section: type, values: Mapping[str, Any], key: str, name: str, faults: list[ConfigurationError]
-) -> None:
+def _check_field(section: type, name: str, value: Any, key: str, faults: list[ConfigurationError]) -> None:
+    """Without its neighbours: a value that fits the others of the file need not fit their defaults."""
+    field = getattr(attrs.fields(section), name)
     try:
-        section(**values)
+        if field.validator is not None:
+            field.validator(None, field, value)
     except ConfigurationError as error:
         faults += [ConfigurationError(f"{key}.{fault.key}", fault.reason) for fault in faults_of(error)]
     except ValueError as error:
         faults.append(ConfigurationError(f"{key}.{name}", str(error).partition("\n")[0]))
+
+
+def _make(section: type, values: Mapping[str, Any], key: str, faults: list[ConfigurationError]) -> Any:
+    """The section, unless its `__attrs_post_init__` finds that its values contradict each other."""
+    try:
+        return section(**values)
+    except ConfigurationError as error:
+        faults += [ConfigurationError(f"{key}.{fault.key}", fault.reason) for fault in faults_of(error)]
+        return None
 
 
 def _fits(hint: type, value: object) -> bool:

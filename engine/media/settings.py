@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 from attrs.validators import ge, gt, instance_of, le
 
+from engine.errors import ConfigurationError
 from engine.media.cascade import LINGER_SECONDS
 from engine.media.frames import Limits
 from engine.media.host import HostSettings
@@ -33,6 +34,10 @@ def _address_or_none(_settings: object, _field: object, value: str) -> None:
         ip_address(value)
 
 
+def _is_same_family(one: str, other: str) -> bool:
+    return ip_address(one).version == ip_address(other).version
+
+
 @attrs.frozen(kw_only=True)
 class MediaSettings:
     """The media host of an engine. It is opened when an API first needs it."""
@@ -57,6 +62,13 @@ class MediaSettings:
     """Of one core; a worker that takes more takes no new peer."""
     rss_max_bytes: int = attrs.field(default=_LIMITS.rss_max_bytes or 0, validator=gt(0))
     """A worker process with so much memory drains and ends, and a fresh one takes its place."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.advertised and not any(_is_same_family(self.advertised, one) for one in self.listen):
+            # No peer would be told of it.
+            raise ConfigurationError("advertised", "must be of the family of an address of `listen`")
+        if self.port and self.port + self.workers - 1 > PORT_MAX:
+            raise ConfigurationError("port", f"must leave {self.workers} workers a port up to {PORT_MAX}")
 
     def patient(self) -> "MediaSettings":
         """For a machine that runs browsers beside the workers: a busy moment refuses nobody."""
@@ -90,5 +102,5 @@ class MediaSettings:
         )
 
     def _listening(self, host: str) -> dict[str, Any]:
-        is_told = self.advertised and ip_address(self.advertised).version == ip_address(host).version
+        is_told = self.advertised and _is_same_family(self.advertised, host)
         return {"host": host, "port": self.port, "advertised": self.advertised if is_told else None}

@@ -142,3 +142,8 @@ class OauthSettings:
     """Wrong secrets for one client id from one address within `failure_seconds`; then it is 429."""
     failure_seconds: float = attrs.field(default=60.0, validator=_between(1.0, FAILURE_SECONDS_MAX))
     """How long a wrong secret counts."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.refresh_seconds < self.access_seconds:
+            # It could not be used once when it is needed.
+            raise ConfigurationError("refresh_seconds", "must not be less than access_seconds")

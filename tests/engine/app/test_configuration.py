@@ -44,6 +44,18 @@ class Inner:
 
 
 @attrs.frozen(kw_only=True)
+class Range:
+    """A section whose values have to fit each other."""
+
+    least: int = 10
+    most: int = 20
+
+    def __attrs_post_init__(self) -> None:
+        if self.least > self.most:
+            raise ConfigurationError("least", "must not be more than most")
+
+
+@attrs.frozen(kw_only=True)
 class Settings:
     """One field of every kind."""
 
@@ -57,6 +69,7 @@ class Settings:
     names: Mapping[str, int] = attrs.field(factory=dict)
     several: tuple[str, ...] = ()
     sections: tuple[Inner, ...] = ()
+    range: Range = attrs.field(factory=Range)
 
 
 PHONES = attrs.evolve(API, name="phones", settings=Settings)
@@ -123,10 +136,17 @@ def test_every_kind_of_value_is_read() -> None:
         ({"several": "x"}, "several", "must be a list"),
         ({"several": ["x", 5]}, "several[1]", "must be text"),
         ({"sections": [{"url": 5}]}, "sections[0].url", "must be text"),
+        ({"range": {"least": 31, "most": 30}}, "range.least", "must not be more than most"),
+        ({"range": {"least": 21}}, "range.least", "must not be more than most"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_key(values: dict[str, Any], key: str, reason: str) -> None:
     assert faults(**values) == {key: reason}
+
+
+def test_values_that_fit_each_other_need_not_fit_each_other_s_defaults() -> None:
+    assert read(range={"least": 30, "most": 30}).range == Range(least=30, most=30)
+    assert read(range={"most": 5, "least": 1}).range == Range(least=1, most=5)
 
 
 def test_all_faults_are_told_at_once() -> None:

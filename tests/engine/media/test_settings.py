@@ -73,6 +73,32 @@ def test_every_fault_of_the_section_is_named() -> None:
         read_configuration({"media": {"listen": []}}, [])
 
 
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({"listen": ["0.0.0.0"], "advertised": "2001:db8::1"}, "advertised"),
+        ({"advertised": "2001:db8::1"}, "advertised"),
+        ({"workers": 3, "port": 65_534}, "port"),
+    ],
+)
+def test_values_that_contradict_each_other_are_named(section: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigurationFaultsError) as caught:
+        read_configuration({"media": section}, [])
+    assert [fault.key for fault in caught.value.faults] == [f"media.{key}"]
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"listen": ["127.0.0.1", "::"], "advertised": "2001:db8::1"},
+        {"workers": 2, "port": 65_534},
+        {"workers": 3, "port": 0},
+    ],
+)
+def test_values_that_just_fit_each_other_are_read(section: dict[str, Any]) -> None:
+    assert read_configuration({"media": section}, []).media.listen
+
+
 def test_the_section_is_read() -> None:
     read = read_configuration({"media": {"driver": "fake", "listen": ["::1"], "advertised": ""}}, [])
     assert read.media == MediaSettings(driver="fake", listen=("::1",))

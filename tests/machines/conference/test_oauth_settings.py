@@ -131,11 +131,20 @@ def test_a_signing_key_is_measured_in_bytes(key: str) -> None:
     ],
 )
 def test_numbers_have_limits_on_both_sides(field: str, least: float, most: float, step: float) -> None:
+    # Beside the least of the other time, so that the two do not contradict each other.
+    beside = {"access_seconds": 60} if field == "refresh_seconds" else {}
     for value in (least, most):
-        OauthSettings(**{field: value})
+        OauthSettings(**{field: value, **beside})
     for value in (least - step, most + step, float("nan")):
         with pytest.raises(ConfigurationError, match=f"{field}: must be"):
             OauthSettings(**{field: value})
+
+
+def test_a_refresh_token_lives_as_long_as_what_it_renews() -> None:
+    assert OauthSettings(access_seconds=600, refresh_seconds=600).refresh_seconds == 600
+    reason = "must not be less than access_seconds"
+    wanted = {"access_seconds": 600, "refresh_seconds": 599}
+    assert faults(oauth=wanted) == [f"conference.oauth.refresh_seconds: {reason}"]
 
 
 def test_secrets_do_not_print() -> None:

@@ -78,12 +78,19 @@ def test_an_event_that_clients_do_not_know_is_a_fault_of_ours() -> None:
         ("poll_seconds", -0.1),
         ("bitrate_min_bps", 0),
         ("bitrate_max_bps", -1),
+        ("bitrate_max_bps", 2**31),
+        ("bitrate_min_bps", 8_000_001),
         ("delivery_seconds", float("nan")),
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_their_name(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=name):
         attrs.evolve(ConferenceSettings(), **{name: value})
+
+
+def test_one_bitrate_alone_may_be_asked_for() -> None:
+    settings = ConferenceSettings(bitrate_min_bps=9_000_000, bitrate_max_bps=9_000_000)
+    assert settings.bitrate_min_bps == settings.bitrate_max_bps
 
 
 def test_development_has_clients_for_three_people_and_a_program_unless_some_are_configured() -> None:
