@@ -72,6 +72,7 @@ class DeliveryState(StrEnum):
     ABSENT = "absent"
     PENDING = "pending"
     SETTLED = "settled"
+    """Everybody has it; its id is taken until its time is over."""
 
 
 class EndpointState(StrEnum):
@@ -894,10 +895,15 @@ class DeliveryAcknowledged(Event):
 
 @attrs.frozen(kw_only=True)
 class DeliverySettled(Event):
-    """All have it, or its time is over."""
+    """All have it, or nobody is told any more."""
 
     missed: tuple[str, ...] = ()
     """Endpoints that never acknowledged it."""
+
+
+@attrs.frozen
+class DeliveryForgotten(Event):
+    """Its time is over, and its id is free again."""
 
 
 @attrs.frozen(kw_only=True)

@@ -48,7 +48,11 @@ def settle(delivery: v.Delivery, command: v.Acknowledge) -> Said:
 
 
 def expire(delivery: v.Delivery, command: Command) -> Said:
-    return (v.DeliverySettled(missed=delivery.waiting),)
+    return (v.DeliverySettled(missed=delivery.waiting), v.DeliveryForgotten())
+
+
+def forget(delivery: v.Delivery, command: Command) -> Said:
+    return (v.DeliveryForgotten(),)
 
 
 def evolve(delivery: v.Delivery, event: Event) -> v.Delivery:
@@ -61,8 +65,10 @@ def evolve(delivery: v.Delivery, event: Event) -> v.Delivery:
             waiting = tuple(one for one in delivery.waiting if one != event.user_endpoint_id)
             return attrs.evolve(delivery, waiting=waiting)
         case v.DeliverySettled():
-            # The stream keeps what has ended; it need not keep the words.
+            # The id stays taken until its time is over, so that a second request with it sends nothing.
             return attrs.evolve(delivery, body="", waiting=())
+        case v.DeliveryForgotten():
+            return begin(f"{delivery.conference_id}/{delivery.event_id}")
         case _:
             return delivery
 
@@ -70,26 +76,29 @@ def evolve(delivery: v.Delivery, event: Event) -> v.Delivery:
 TABLE: Table[S, v.Delivery] = Table(
     name="delivery",
     initial=S.ABSENT,
-    final=frozenset({S.SETTLED}),
+    # As at its beginning it leaves its stream, so that a conference with many sent events does not grow.
+    final=frozenset(),
     start=begin,
     evolve=evolve,
-    crash=EndOnCrash(S.SETTLED, expire),
+    crash=EndOnCrash(S.ABSENT, expire),
     waits={S.ABSENT: "nothing was sent"},
     rows=(
         Row(S.ABSENT, v.OpenDelivery, S.PENDING, tell),
         Row(S.PENDING, v.RepeatDelivery, S.PENDING, tell_again, again=True),
         Row(S.PENDING, v.Acknowledge, S.SETTLED, settle, when=awaits_only),
         Row(S.PENDING, v.Acknowledge, None, acknowledge, when=awaits),
-        Row(S.PENDING, v.ExpireDelivery, S.SETTLED, expire),
+        Row(S.PENDING, v.ExpireDelivery, S.ABSENT, expire),
+        Row(S.SETTLED, v.ExpireDelivery, S.ABSENT, forget),
     ),
     timers=(
         After(S.PENDING, v.RepeatDelivery, seconds=REPEAT_SECONDS, name="repeat"),
-        After(S.PENDING, v.ExpireDelivery, due=expires_at, name="expiry"),
+        After((S.PENDING, S.SETTLED), v.ExpireDelivery, due=expires_at, name="expiry"),
     ),
     asides=(
         Ignore((S.PENDING, S.SETTLED), v.OpenDelivery, "it was sent already"),
         Refuse(S.ABSENT, v.Acknowledge, Reason.DELIVERY_NOT_FOUND),
         Ignore((S.PENDING, S.SETTLED), v.Acknowledge, "it has it, or was never to get it"),
-        Ignore((S.ABSENT, S.SETTLED), (v.RepeatDelivery, v.ExpireDelivery), "late timer"),
+        Ignore((S.ABSENT, S.SETTLED), v.RepeatDelivery, "late timer"),
+        Ignore(S.ABSENT, v.ExpireDelivery, "late timer"),
     ),
 )
