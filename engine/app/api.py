@@ -198,12 +198,20 @@ class Development:
     """Users to create; their tokens are printed under `users`."""
 
 
+@attrs.frozen
+class NoSettings:
+    """The section of an API that has nothing to set."""
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Api:
-    """One folder of `machines/`."""
+    """One folder of `machines/`, or machines of your own.
+
+    Without `open` it is not served: a program that embeds the engine commands its machines.
+    """
 
     name: str
-    title: str
+    title: str = ""
     kinds: tuple[Kind, ...]
     words: tuple[type, ...]
     """Every class that may be journaled."""
@@ -216,7 +224,7 @@ class Api:
     security: Bearer | None = None
     """What its endpoints want, save public ones; None when they say so themselves, or want nothing."""
     errors: tuple[ErrorCode, ...] = ()
-    settings: type
+    settings: type = NoSettings
     """Attrs class of the API's section of the configuration; made without arguments for the defaults."""
     webhook: Callable[[Any], Mapping[str, str]] | None = None
     """The part of the API's settings that says where its pushes go; it may be empty."""
@@ -226,6 +234,13 @@ class Api:
     """Opens the API's performers, before the runtime: what was asked before a crash is asked again then."""
     media: bool = False
     """Whether `switchhook serve` opens the media host at its start."""
-    open: Callable[[Host], AbstractAsyncContextManager[Service]]
+    open: Callable[[Host], AbstractAsyncContextManager[Service]] | None = None
+    """Opens the service behind `endpoints` and `sockets`."""
     demo: Callable[..., int] | None = None
     """Run by `switchhook demo`; returns the exit status."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.open is None and (self.endpoints or self.sockets):
+            raise LocalProtocolError(
+                f"the API {self.name} has endpoints or sockets, but no `open` to serve them"
+            )

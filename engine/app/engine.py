@@ -63,6 +63,7 @@ class Call:
         A `command_id` that was used before gets the answer it had.
 
         Raises:
+            TypeError: it is no command.
             CommandRefusedError: a rule says no; nothing was changed.
             EngineError: it could not be decided or journaled.
         """
@@ -78,11 +79,15 @@ class Call:
         A state that is passed through while others run may be missed: `events` misses nothing.
 
         Raises:
+            LocalProtocolError: the machine has no such state.
             CallEndedError: it has ended in another state.
             UnavailableError: the engine was left.
         """
         family = self._runtime.family
         stream, table = family.stream_of(self.address), family.kinds[self.address.kind].table
+        if missing := [state for state in states if state not in table.states]:
+            known = ", ".join(state.name for state in table.states)
+            raise LocalProtocolError(f"{self.address.kind} has no state {missing[0]!r}; there are {known}")
         while True:
             now = await self.snapshot()
             if now.state in states:
@@ -208,7 +213,9 @@ class Engine:
             nursery = await stack.enter_async_context(open_block_nursery())
             services: dict[str, Service] = {}
             for api in self.apis:
-                services[api.name] = await stack.enter_async_context(api.open(self._host(api, nursery, stop)))
+                if api.open is not None:
+                    opened = api.open(self._host(api, nursery, stop))
+                    services[api.name] = await stack.enter_async_context(opened)
             limits = limits or self.configuration.server
             origins = Origins(limits.allowed_origins)
             application = EngineApplication(self.runtime, self.apis, services, self._pushes, origins)
@@ -238,6 +245,8 @@ class Engine:
 
 
 async def _ask(runtime: Runtime, to: Address, command: Command, command_id: str) -> Message | None:
+    if not isinstance(command, Command):
+        raise TypeError(f"a command is wanted, such as AcceptCall(...), not {type(command).__name__}")
     answer = await runtime.ask(to, command, command_id=command_id)
     if answer.error is not None:
         raise answer.error
@@ -281,9 +290,15 @@ async def open_engine(
     media host the one of the configuration is opened when it is first needed, and closed with the engine.
 
     Raises:
+        LocalProtocolError: it does not run under trio.
         ConfigurationError: the URL is wrong.
         UnavailableError: the journal cannot be opened, or another engine owns it.
     """
+    if not trio.lowlevel.in_trio_task():
+        raise LocalProtocolError(
+            "open_engine runs under trio: begin with trio.run(main); asyncio and threads can host it as "
+            "docs/howto/embed.md shows"
+        )
     configuration = configuration or default_configuration()
     apis = installed_apis() if apis is None else apis
     world = world or World()

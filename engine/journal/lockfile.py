@@ -30,6 +30,11 @@ class Lockfile:
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            if not self._path.parent.is_dir():
+                missing = (
+                    f"there is no folder {self._path.parent} for {self._path.name.removesuffix('.lock')}"
+                )
+                raise UnavailableError(f"{missing}; make it first") from error
             raise UnavailableError(f"{self._path} cannot be opened: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

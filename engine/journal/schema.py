@@ -98,6 +98,8 @@ def open_writer(path: Path, busy_seconds: float, vfs: str | None) -> apsw.Connec
 
 def open_reader(path: Path, busy_seconds: float, vfs: str | None) -> apsw.Connection:
     """A connection that cannot write; raises what `open_writer` raises."""
+    if not path.exists():
+        raise UnavailableError(f"{path} does not exist; an engine or `switchhook serve` makes it")
     try:
         with closing_on_error(_connected(path, apsw.SQLITE_OPEN_READONLY, busy_seconds, vfs)) as connection:
             _refuse_other_schema(connection, path, (SCHEMA,))
@@ -129,8 +131,13 @@ def _refuse_other_schema(connection: apsw.Connection, path: Path, known: tuple[i
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name='meta'").get:
         found = connection.execute("SELECT value FROM meta WHERE key='schema'").get
     if found not in known:
-        what = "no journal" if found is None else f"a journal of schema {found}"
-        raise UnavailableError(f"{path} holds {what}; this version understands schema {SCHEMA}")
+        if found is None:
+            raise UnavailableError(
+                f"{path} holds no journal; an engine or `switchhook serve` begins one in it"
+            )
+        raise UnavailableError(
+            f"{path} holds a journal of schema {found}; this version understands schema {SCHEMA}"
+        )
 
 
 def settle_epoch(connection: apsw.Connection, lockfile: Lockfile) -> None:
@@ -157,5 +164,6 @@ def read_epoch(connection: apsw.Connection) -> str:
 def translated(error: Exception, name: str) -> JournalError:
     """The journal's words for an error of SQLite about `name`; never for one of a COMMIT."""
     if isinstance(error, DAMAGE):
-        return JournalCorruptError(name, 0, f"the file is damaged ({error}); restore a backup")
+        advice = "restore a backup, or name another file if this is no journal"
+        return JournalCorruptError(name, 0, f"the file is damaged ({error}); {advice}")
     return UnavailableError(f"{name}: {type(error).__name__}: {error}")

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 ACCEPTS_MAX = 64
 """Connections accepted in one turn."""
+_ADVICE = {
+    errno.EADDRINUSE: "; stop what listens there, or choose another port (0 takes a free one)",
+    errno.EADDRNOTAVAIL: "; no interface has this address, 0.0.0.0 is all of them",
+    errno.EACCES: "; ports below 1024 need a right of their own, or a proxy in front",
+}
+"""The way out of what goes wrong at a start."""
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 log = structlog.get_logger(__name__)
@@ -57,7 +63,8 @@ async def open_listeners(address: str, backlog: int) -> list[socket.socket]:
     except OSError as error:
         for sock in sockets:
             sock.close()
-        raise TransportError(f"cannot listen on {address}: {error.strerror}") from error
+        advice = _ADVICE.get(error.errno or 0, "")
+        raise TransportError(f"cannot listen on {address}: {error.strerror}{advice}") from error
     return sockets
 
 

@@ -329,7 +329,8 @@ def _bind(listening: Listening) -> socket.socket:
         bound.bind((listening.host, listening.port))
     except (OSError, OverflowError) as error:
         bound.close()
-        raise ConfigurationError("media.listen", f"cannot be bound: {type(error).__name__}") from error
+        where = f"UDP {listening.host}, port {listening.port},"
+        raise ConfigurationError("media.listen", f"{where} cannot be bound: {error}") from error
     return bound
 
 

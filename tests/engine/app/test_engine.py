@@ -1,15 +1,18 @@
 """The engine as an embedding program sees it."""
 
+import asyncio
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
+import httpx
 import pytest
 import trio
 import trio.testing
 
+from engine.app.api import Api
 from engine.app.configuration import Configuration
 from engine.app.engine import Call, Engine, VersionedEvent, open_engine
 from engine.app.users import MemoryUsers, SqliteUsers, User
@@ -81,6 +84,44 @@ async def test_an_entry_begins_with_its_own_command() -> None:
     async with opened() as engine:
         with pytest.raises(TypeError, match="begins with Press, not Answer"):
             await engine.start(PRESS, d.Answer("ann"))
+
+
+async def test_what_is_no_command_is_a_type_error_that_does_not_quote_it() -> None:
+    async with opened() as engine:
+        call = await rung(engine)
+        with pytest.raises(TypeError, match=r"not str$"):
+            await call.send("a secret")  # type: ignore[arg-type]
+
+
+async def test_waiting_for_a_state_that_the_machine_has_not_ends_at_once() -> None:
+    async with opened() as engine:
+        call = await rung(engine)
+        with pytest.raises(LocalProtocolError, match=r"no state 'rining'; there are .*RINGING"):
+            await call.wait_for("rining")
+
+
+def test_outside_of_trio_the_way_in_is_told() -> None:
+    async def main() -> None:
+        async with opened():
+            raise AssertionError("it cannot run here")
+
+    with pytest.raises(LocalProtocolError, match=r"trio\.run\(main\)"):
+        asyncio.run(main())
+
+
+async def test_machines_without_a_service_are_embedded_and_not_served() -> None:
+    api = Api(name="silent", kinds=PARLOUR.kinds, words=PARLOUR.words)
+    async with open_engine("memory:", apis=[api]) as engine, trio.open_nursery() as nursery:
+        assert (await rung(engine)).address == FRONT
+        (address,) = await nursery.start(engine.serve, "127.0.0.1:0")
+        async with httpx.AsyncClient(base_url=address) as client:
+            assert (await client.get("/readyz")).status_code == 200
+        nursery.cancel_scope.cancel()
+
+
+def test_endpoints_without_a_service_are_refused() -> None:
+    with pytest.raises(LocalProtocolError, match="no `open` to serve them"):
+        attrs.evolve(PARLOUR, open=None)
 
 
 async def test_a_kind_that_is_not_there_is_named() -> None:

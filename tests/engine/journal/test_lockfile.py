@@ -63,3 +63,14 @@ def test_a_mark_that_cannot_be_noted_stops_nobody(lockfile: Lockfile) -> None:
 def test_it_may_be_released_twice(lockfile: Lockfile) -> None:
     lockfile.release()
     lockfile.release()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"there is no folder .*none for calls\.db; make it first"):
+        Lockfile(tmp_path / "none" / "calls.db").acquire()
+
+
+def test_a_lock_that_cannot_be_opened_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "calls.db.lock").mkdir()
+    with pytest.raises(UnavailableError, match=r"calls\.db\.lock cannot be opened: Is a directory"):
+        Lockfile(tmp_path / "calls.db").acquire()

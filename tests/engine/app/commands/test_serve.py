@@ -30,6 +30,7 @@ from tests.engine.app.process import Running, started, switchhook
 from tests.machines.videochat.wiretap import Phone
 
 ANY = "127.0.0.1:0"
+OTHER = "stop what listens there, or choose another port (0 takes a free one)"
 
 
 def ready(server: Running) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def test_two_servers_cannot_have_one_journal_or_one_port(tmp_path: Path) -> None
         assert line.startswith("switchhook: switchhook.db is owned by another engine (pid ")
         third = switchhook("serve", "--listen", address, "--journal", "memory:", cwd=tmp_path)
         assert third.status == 1
-        assert third.lines[-1] == f"switchhook: cannot listen on {address}: Address already in use"
+        assert third.lines[-1] == f"switchhook: cannot listen on {address}: Address already in use; {OTHER}"
         assert "Traceback" not in third.err
         assert server.stop(signal.SIGINT).status == 0
 
@@ -332,7 +333,7 @@ def test_a_signal_before_it_is_ready_ends_it_at_once(told: Told, monkeypatch: py
 @pytest.mark.parametrize(
     ("journal", "line"),
     [
-        ("sqlite:///none/calls.db", "none/calls.db.lock cannot be opened: No such file or directory"),
+        ("sqlite:///none/calls.db", "there is no folder none for calls.db; make it first"),
         ("sqlite:///broken.db", "broken.db at version 0: the file is damaged"),
         ("sqlite:///folder", "folder: CantOpenError"),
     ],
