@@ -9,7 +9,6 @@ import typer
 
 app = typer.Typer(
     name="switchhook",
-    help="Real-time call lifecycles as explicit finite state machines: serve them, check them, draw them.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -24,12 +23,35 @@ users = typer.Typer(
 app.add_typer(users, name="users")
 
 JOURNAL = "sqlite:///switchhook.db"
+MACHINE_HELP = "Such as videochat.ring, or a module of your own; all installed when missing"
 JournalOption = Annotated[
     str, typer.Option("--journal", help="sqlite:///FILE, sqlite:////ABSOLUTE/FILE or memory:")
 ]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="TOML file; `switchhook serve --help` names the sections")
+    Path | None, typer.Option("--config", help="TOML file; docs/reference/configuration.md has every key")
 ]
+ApiOption = Annotated[
+    list[str] | None,
+    typer.Option("--api", help="Module with an Api of your own, such as shop.calls; repeatable"),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"switchhook {version('switchhook')}")
+        raise typer.Exit
+
+
+@app.callback()
+def switchhook(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Real-time call lifecycles as explicit finite state machines: serve them, check them, draw them."""
 
 
 @app.command(
@@ -48,15 +70,18 @@ def serve(
     ] = False,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="PEM certificate chain")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="PEM private key")] = None,
+    api: ApiOption = None,
 ) -> None:
     """Serve the documented APIs until SIGTERM or Ctrl-C.
 
     When it is ready it prints one line of JSON: {"listening": [...], "pid": ...}. Logs go to standard error
-    as JSON lines. Sections of the configuration: [server] (limits) and one for each API, such as [videochat].
+    as JSON lines. Sections of the configuration: [server] (limits), [media] (addresses and UDP ports), and
+    one for each API: [videochat], [conference].
     """
     from engine.app.commands.serve import run
 
-    _exit(run(listen or ["127.0.0.1:8080"], journal, config, dev=dev, tls_cert=tls_cert, tls_key=tls_key))
+    addresses = listen or ["127.0.0.1:8080"]
+    _exit(run(addresses, journal, config, dev=dev, tls_cert=tls_cert, tls_key=tls_key, own=api or []))
 
 
 @app.command(
@@ -74,25 +99,31 @@ def demo(
 
 
 @app.command(
-    epilog="Examples: switchhook diagram   |   switchhook diagram videochat.ring --format svg > ring.svg"
+    epilog="Examples: switchhook diagram videochat.ring --format svg > ring.svg   |   "
+    "switchhook diagram --format svg --to pictures   |   switchhook diagram shop.calls"
 )
 def diagram(
-    machine: Annotated[str, typer.Argument(help="Such as videochat.ring; all when missing")] = "",
+    machine: Annotated[str, typer.Argument(help=MACHINE_HELP)] = "",
     form: Annotated[str, typer.Option("--format", help="mermaid, dot or svg (needs Graphviz)")] = "mermaid",
     asides: Annotated[bool, typer.Option("--asides", help="Show what is ignored, deferred, refused")] = False,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Write a file for each machine into this folder")
+    ] = None,
 ) -> None:
-    """Draw the state machines from the tables that run them."""
+    """Draw the state machines from the tables that run them, and those of your own."""
     from engine.app.commands.diagram import run
 
-    _exit(run(machine, form, asides=asides))
+    _exit(run(machine, form, asides=asides, to=to))
 
 
-@app.command(epilog="Example: switchhook check")
-def check() -> None:
-    """Run all static checks on all tables; exit 1 with the reasons when one fails."""
+@app.command(epilog="Examples: switchhook check   |   switchhook check shop.calls")
+def check(
+    machines: Annotated[list[str] | None, typer.Argument(help=MACHINE_HELP)] = None,
+) -> None:
+    """Run all static checks on tables; exit 1 with the reasons when one fails."""
     from engine.app.commands.check import run
 
-    _exit(run())
+    _exit(run(machines or []))
 
 
 @app.command(epilog="Example: switchhook events videochat.line:ann --journal sqlite:///calls.db --follow")
@@ -104,21 +135,23 @@ def events(
     form: Annotated[
         str, typer.Option("--format", help="text, json or mermaid (a sequence diagram)")
     ] = "text",
+    api: ApiOption = None,
 ) -> None:
     """Print what the journal says happened; secrets are shown by their length."""
     from engine.app.commands.events import run
 
-    _exit(run(stream, journal, follow=follow, since=since, form=form))
+    _exit(run(stream, journal, follow=follow, since=since, form=form, own=api or []))
 
 
 @app.command(epilog="Example: switchhook replay sqlite:///calls.db")
 def replay(
     journal: Annotated[str, typer.Argument(help="sqlite:///FILE; the server may be running")] = JOURNAL,
+    api: ApiOption = None,
 ) -> None:
     """Rebuild every call from its events and compare; exit 1 on a difference."""
     from engine.app.commands.replay import run
 
-    _exit(run(journal))
+    _exit(run(journal, own=api or []))
 
 
 @users.command("add", epilog='Example: switchhook users add ann --first-name Ann --company-name "ACME"')

@@ -39,8 +39,8 @@ def _chosen(names: Sequence[str], seconds: float | None, *, realtime: bool) -> I
             yield name, module.figures
 
 
-def main() -> None:
-    """Measure the named modules one after another."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure the named modules one after another; those of the command line unless given."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seconds", type=float, help="of each stretch, where there are such")
@@ -49,7 +49,7 @@ def main() -> None:
         action="store_true",
         help="run a worker and its load before everything else (SCHED_FIFO)",
     )
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     for name, figures in _chosen(given.names, given.seconds, realtime=given.realtime):
         print_figures(name, figures())
 

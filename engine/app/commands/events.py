@@ -1,7 +1,7 @@
 """`switchhook events`: what the journal says happened."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,8 +9,9 @@ import attrs
 import msgspec
 import trio
 
-from engine.app.discovery import installed_apis
+from engine.app.api import Api
 from engine.app.engine import codec_of, family_of
+from engine.app.lookup import apis_named
 from engine.codec.records import RecordCodec
 from engine.errors import ConfigurationError
 from engine.journal.fold import Episode, episodes
@@ -24,25 +25,25 @@ LOOK_AGAIN_SECONDS = 0.5
 _FORMS = ("text", "json", "mermaid")
 
 
-def run(stream: str, journal: str, *, follow: bool, since: int, form: str) -> int:
+def run(stream: str, journal: str, *, follow: bool, since: int, form: str, own: Sequence[str] = ()) -> int:
     """Print a stream; 1 when it does not exist.
 
     Raises:
-        ConfigurationError: the URL or the form is wrong.
+        ConfigurationError: the URL, the form or the name of an API of your own is wrong.
         EngineError: the journal cannot be read.
     """
     if form not in _FORMS:
         raise ConfigurationError("--format", f"must be one of {', '.join(_FORMS)}")
     if follow and form == "mermaid":
         raise ConfigurationError("--follow", "a diagram has an end; use text or json")
+    apis = apis_named(own)
     try:
-        return trio.run(_print, stream, journal, follow, since, form)
+        return trio.run(_print, apis, stream, journal, follow, since, form)
     except KeyboardInterrupt:
         return 0
 
 
-async def _print(stream: str, url: str, follow: bool, since: int, form: str) -> int:
-    apis = installed_apis()
+async def _print(apis: Sequence[Api], stream: str, url: str, follow: bool, since: int, form: str) -> int:
     codec = codec_of(apis, family_of(apis))
     async with open_journal(url, read_only=True) as journal:
         if stream == "list":

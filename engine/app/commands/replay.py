@@ -1,33 +1,34 @@
 """`switchhook replay`: every call of a journal rebuilt and compared."""
 
 import sys
+from collections.abc import Sequence
 
 import trio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from engine.app.discovery import installed_apis
+from engine.app.api import Api
 from engine.app.engine import codec_of, family_of
+from engine.app.lookup import apis_named
 from engine.journal.opening import open_journal
 from engine.journal.replay import Difference, replay
 
 
-def run(journal: str) -> int:
+def run(journal: str, *, own: Sequence[str] = ()) -> int:
     """Replay all streams; 1 when one differs.
 
     Raises:
-        ConfigurationError: the URL is wrong.
+        ConfigurationError: the URL or the name of an API of your own is wrong.
         EngineError: the journal cannot be read.
     """
-    streams, events, found = trio.run(_replay, journal)
+    streams, events, found = trio.run(_replay, apis_named(own), journal)
     for difference in found:
         sys.stdout.write(f"{difference.stream} at version {difference.version}: {difference.reason}\n")
     sys.stdout.write(f"{streams} streams, {events} events, {len(found)} differences\n")
     return 1 if found else 0
 
 
-async def _replay(url: str) -> tuple[int, int, list[Difference]]:
-    apis = installed_apis()
+async def _replay(apis: Sequence[Api], url: str) -> tuple[int, int, list[Difference]]:
     family = family_of(apis)
     codec = codec_of(apis, family)
     streams = events = 0

@@ -14,7 +14,7 @@ import attrs
 import structlog
 import trio
 
-from engine.app.api import Development
+from engine.app.api import Api, Development
 from engine.app.configuration import (
     Configuration,
     ConfigurationFaultsError,
@@ -22,9 +22,9 @@ from engine.app.configuration import (
     faults_of,
     load_configuration,
 )
-from engine.app.discovery import installed_apis
 from engine.app.engine import Engine, open_engine
 from engine.app.logs import configure_logs
+from engine.app.lookup import apis_named
 from engine.app.users import User
 from engine.errors import ConfigurationError
 from engine.journal.opening import open_journal
@@ -44,6 +44,7 @@ class _Plan:
     journal: str
     configuration: Configuration
     ssl_context: ssl.SSLContext | None
+    apis: Sequence[Api]
     made_up: Mapping[str, Development]
     """What `--dev` made up, by API; nothing without it."""
 
@@ -65,6 +66,7 @@ def run(
     dev: bool,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
+    own: Sequence[str] = (),
 ) -> int:
     """Serve until a signal; the exit status.
 
@@ -73,7 +75,7 @@ def run(
         EngineError: the journal or a port cannot be had.
     """
     configure_logs()
-    plan = _plan(listen, journal, config, dev=dev, tls=(tls_cert, tls_key))
+    plan = _plan(listen, journal, config, own, dev=dev, tls=(tls_cert, tls_key))
     return trio.run(_serve, plan)
 
 
@@ -81,6 +83,7 @@ def _plan(
     listen: Sequence[str],
     journal: str,
     config: Path | None,
+    own: Sequence[str],
     *,
     dev: bool,
     tls: tuple[Path | None, Path | None],
@@ -94,15 +97,16 @@ def _plan(
             faults.extend(faults_of(error))
             return None
 
-    configuration = checked(lambda: load_configuration(config) if config else default_configuration())
+    apis = checked(lambda: apis_named(own))
+    configuration = checked(lambda: load_configuration(config, apis) if config else default_configuration())
     ssl_context = checked(lambda: _tls(*tls))
     for address in listen:
         checked(partial(parse_address, address))
     # Made and not entered: nothing is opened by that.
     checked(lambda: open_journal(journal))
-    if faults or configuration is None:
+    if faults or configuration is None or apis is None:
         raise ConfigurationFaultsError(faults)
-    made_up = _make_up(configuration) if dev else {}
+    made_up = _make_up(configuration, apis) if dev else {}
     settings = {**configuration.settings, **{name: one.settings for name, one in made_up.items()}}
     return _Plan(
         listen=listen,
@@ -113,14 +117,15 @@ def _plan(
             media=configuration.media.patient() if dev else configuration.media,
         ),
         ssl_context=ssl_context,
+        apis=apis,
         made_up=made_up,
     )
 
 
-def _make_up(configuration: Configuration) -> dict[str, Development]:
+def _make_up(configuration: Configuration, apis: Sequence[Api]) -> dict[str, Development]:
     return {
         api.name: api.development(configuration.settings_of(api))
-        for api in installed_apis()
+        for api in apis
         if api.development is not None
     }
 
@@ -174,7 +179,7 @@ async def _heed_signals(
 
 async def _serve_until_stopped(plan: _Plan, life: _Life) -> None:
     async with (
-        open_engine(plan.journal, configuration=plan.configuration) as engine,
+        open_engine(plan.journal, configuration=plan.configuration, apis=plan.apis) as engine,
         open_block_nursery() as nursery,
     ):
         printed = {name: await _printed(engine, made_up) for name, made_up in plan.made_up.items()}

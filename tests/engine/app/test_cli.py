@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     ended = switchhook("events", "list", "--journal", "sqlite:///none.db", cwd=tmp_path)
     assert ended.status == 1
     assert len(ended.lines) == 1
-    assert ended.lines[0].startswith("switchhook: none.db: ")
+    assert ended.lines[0].startswith("switchhook: none.db does not exist")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,8 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         ("serve --listen a:1 --listen b:2 --dev", "serve.run", ["a:1", "b:2"]),
         ("demo videochat --plain", "demo.run", "videochat"),
         ("diagram videochat.ring --format dot", "diagram.run", "videochat.ring"),
-        ("check", "check.run", None),
+        ("check", "check.run", []),
+        ("check videochat shop.calls", "check.run", ["videochat", "shop.calls"]),
         ("events some --follow", "events.run", "some"),
         ("replay sqlite:///a.db", "replay.run", "sqlite:///a.db"),
         ("users add ann --journal sqlite:///a.db", "users.add", "sqlite:///a.db"),
@@ -140,7 +142,7 @@ def test_a_command_is_told_its_options_and_its_status_is_the_exit_status(
     monkeypatch.setattr(f"engine.app.commands.{command}", record)
     assert run(monkeypatch, *arguments.split()) == status
     assert len(heard) == 1
-    assert heard[0][:1] == (() if told is None else (told,))
+    assert heard[0][:1] == (told,)
 
 
 def test_a_version_before_the_first_is_refused(
@@ -148,3 +150,8 @@ def test_a_version_before_the_first_is_refused(
 ) -> None:
     assert run(monkeypatch, "events", "some", "--since", "-1") == 2
     assert "--since" in capsys.readouterr().err
+
+
+def test_the_version_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"switchhook {version('switchhook')}\n"

@@ -1,12 +1,15 @@
 """Every call of a journal rebuilt and compared."""
 
+import json
 from pathlib import Path
 
 import apsw
+import httpx
 import pytest
 
 from engine.app.commands.replay import run
 from engine.errors import ConfigurationError
+from tests.engine.app.process import started, switchhook
 
 
 def test_a_sound_journal_has_no_differences(journal: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,3 +51,18 @@ def test_an_empty_journal_has_nothing_to_differ(
 def test_memory_holds_nothing_to_replay() -> None:
     with pytest.raises(ConfigurationError):
         run("memory:")
+
+
+OWN = ("--api", "docs.examples.doorbell.api", "--journal", "sqlite:///doors.db")
+
+
+@pytest.mark.slow
+def test_calls_of_an_api_of_ones_own_are_served_listed_and_replayed(tmp_path: Path) -> None:
+    with started("serve", "--listen", "127.0.0.1:0", *OWN, cwd=tmp_path) as server:
+        address = json.loads(server.line())["listening"][0]
+        assert httpx.post(f"{address}/doors/front/ring", json={"visitor": "eve"}).status_code == 200
+        assert server.stop().status == 0
+    events = switchhook("events", "doorbell.door:front", *OWN, cwd=tmp_path)
+    assert (events.status, "DoorRang(visitor='eve')" in events.out) == (0, True)
+    replayed = switchhook("replay", "sqlite:///doors.db", *OWN[:2], cwd=tmp_path)
+    assert (replayed.status, replayed.out) == (0, "1 streams, 1 events, 0 differences\n")

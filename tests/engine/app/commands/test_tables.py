@@ -1,6 +1,7 @@
 """`check`, `diagram`, `demo` and `bench`: what they print, and when they fail."""
 
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +17,7 @@ KINDS = [kind.name for api in installed_apis() for kind in api.kinds]
 
 
 def test_every_table_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check.run() == 0
+    assert check.run([]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1].rstrip(":") for line in lines[:-1]] == KINDS
     assert lines[-1] == "0 faults"
@@ -29,7 +30,7 @@ def test_a_fault_is_told_with_its_place_and_is_status_1(
         return [Fault("ring", "WAITING", "a_rule", "nothing leaves it")] if table.name == "ring" else []
 
     monkeypatch.setattr(check, "check_table", faulty)
-    assert check.run() == 1
+    assert check.run([]) == 1
     out = capsys.readouterr().out
     assert "FAULT videochat.ring" in out
     assert "WAITING: nothing leaves it (a_rule)" in out
@@ -50,10 +51,36 @@ def test_a_diagram_may_be_dot(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("digraph")
 
 
-@pytest.mark.parametrize(("machine", "form"), [("nothing", "mermaid"), ("videochat", "png")])
+@pytest.mark.parametrize(
+    ("machine", "form"), [("nothing", "mermaid"), ("videochat", "png"), ("videochat", "svg")]
+)
 def test_what_cannot_be_drawn_is_a_configuration_error(machine: str, form: str) -> None:
     with pytest.raises(ConfigurationError):
         diagram.run(machine, form, asides=False)
+
+
+def test_machines_are_drawn_into_a_folder_a_file_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "new" / "pictures"
+    assert diagram.run("videochat", "mermaid", asides=False, to=folder) == 0
+    written = [folder / f"videochat.{noun}.mmd" for noun in ("ring", "line", "room", "seat")]
+    assert capsys.readouterr().out.splitlines() == [str(path) for path in written]
+    assert all(path.read_text(encoding="utf-8").startswith("stateDiagram-v2") for path in written)
+
+
+def test_a_folder_that_cannot_be_written_is_a_configuration_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"--to: .* cannot be written"):
+        diagram.run("videochat.ring", "dot", asides=False, to=tmp_path / "file")
+
+
+def test_tables_of_a_module_are_checked_and_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.run(["docs.examples.doorbell.table", "videochat.ring"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[:-1]] == ["doorbell.door:", "videochat.ring:"]
+    assert diagram.run("docs.examples.doorbell.table:TABLE", "dot", asides=False) == 0
+    assert capsys.readouterr().out.startswith('digraph "door"')
 
 
 def test_a_demo_that_fails_fails_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
