@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Crew,
         Endpoint,
         ErrorCode,
+        Found,
         Host,
         MessageType,
         Page,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from engine.app.configuration import Configuration, load_configuration
     from engine.app.engine import Call, Engine, VersionedEvent, open_engine
     from engine.app.push import PushNotice, PushPort
-    from engine.app.routes import Found, Routes
     from engine.app.users import MemoryUsers, SqliteUsers, User, UserDirectory
     from engine.effects import Ask, Push, Reply, Request, Send, Tell
     from engine.errors import (
@@ -115,7 +115,6 @@ __all__ = [
     "RemoteProtocolError",
     "Reply",
     "Request",
-    "Routes",
     "Row",
     "Said",
     "Send",
@@ -150,12 +149,11 @@ __all__ = [
 ]
 
 _NAMES = {
-    "engine.app.api": "Api Backstage Bearer Crew Endpoint ErrorCode Host MessageType Page Service "
+    "engine.app.api": "Api Backstage Bearer Crew Endpoint ErrorCode Found Host MessageType Page Service "
     "SocketRoute",
     "engine.app.configuration": "Configuration load_configuration",
     "engine.app.engine": "Call Engine VersionedEvent open_engine",
     "engine.app.push": "PushNotice PushPort",
-    "engine.app.routes": "Found Routes",
     "engine.app.users": "MemoryUsers SqliteUsers User UserDirectory",
     "engine.effects": "Ask Push Reply Request Send Tell",
     "engine.errors": "CallCrashedError CallEndedError CommandRefusedError ConfigurationError EngineError "

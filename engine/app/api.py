@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import attrs
 import trio
@@ -50,6 +50,15 @@ class Endpoint:
     """What each documented status carries: an attrs class, `str`, `tuple[X, ...]`; None for no JSON."""
     public: bool = False
     """Whether it is used without the token that the API's other endpoints want."""
+
+
+@attrs.frozen
+class Found:
+    """The endpoint of a request."""
+
+    endpoint: Endpoint
+    parameters: Mapping[str, str] = attrs.field(repr=False)
+    """What stands for each `{name}` of its path; percent-decoded, never empty."""
 
 
 @attrs.frozen(kw_only=True)
@@ -167,23 +176,24 @@ class Crew(Protocol):
         """By port, such as `conference.media`; no two APIs have the same."""
 
 
-Respond: TypeAlias = Callable[[Request], "Response | None"]
-
-
 class Service(Protocol):
-    """A served API."""
+    """A served API; one that inherits from here leaves out what it has not: sockets, endpoints, gauges."""
 
     def open_socket(self, socket: Socket) -> SocketApp | Response:
         """Accept a WebSocket at one of the API's routes, or refuse it."""
+        raise AssertionError(f"no socket of ours: {socket.path}")
 
-    def respond_nowait(self, request: Request) -> Response | None:
+    def respond_nowait(self, request: Request, found: Found) -> Response | None:  # noqa: ARG002 - the port's
         """Answer a request at one of the API's endpoints at once, or leave it to `respond`."""
+        return None
 
-    async def respond(self, request: Request) -> Response:
-        """Answer a request at one of the API's endpoints."""
+    async def respond(self, request: Request, found: Found) -> Response:  # noqa: ARG002 - part of the port
+        """Answer a request at one of the API's endpoints; cancelled when its client goes away."""
+        raise AssertionError(f"no endpoint of ours: {request.path}")
 
     def statistics(self) -> Mapping[str, float]:
         """Gauges for `/metrics`, by name; no value of a user in a name."""
+        return {}
 
 
 @attrs.frozen(kw_only=True)

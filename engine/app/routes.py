@@ -1,22 +1,13 @@
 """Which endpoint a request is for, and what stands in its path."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 import attrs
 
-from engine.app.api import Endpoint
+from engine.app.api import Endpoint, Found
 from engine.errors import LocalProtocolError
 from engine.transport.application import Request
-
-
-@attrs.frozen
-class Found:
-    """The endpoint of a request."""
-
-    endpoint: Endpoint
-    parameters: Mapping[str, str] = attrs.field(repr=False)
-    """What stands for each `{name}` of its path; percent-decoded, never empty."""
 
 
 @attrs.frozen(eq=False)

@@ -1,11 +1,12 @@
 """The application behind the port: health, metrics, the OpenAPI document, and the APIs by their paths."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 import trio
 
-from engine.app.api import Api, Service
+from engine.app.api import Api, Found, Service
 from engine.app.metrics import exposition
 from engine.app.openapi import openapi_document
 from engine.app.origins import Origins
@@ -13,7 +14,7 @@ from engine.app.pages import Pages
 from engine.app.push import Pushes
 from engine.app.routes import Routes
 from engine.runtime.runtime import Runtime
-from engine.transport.application import Request, Response, SocketApp
+from engine.transport.application import Pending, Request, Response, SocketApp
 from engine.transport.sockets import Socket
 
 READY_SECONDS = 2.0
@@ -54,20 +55,23 @@ class EngineApplication:
             return _problem(403, "origin_not_allowed", "the server does not allow pages of this origin")
         return service.open_socket(socket)
 
-    def respond_nowait(self, request: Request) -> Response | None:
-        """Answer what needs no waiting."""
-        response = self._respond_nowait(request)
-        return self._origins.marked(request, response) if response is not None else None
+    def respond(self, request: Request) -> Response | Pending:
+        """Answer at once, or say what has to be waited for: readiness, and much of what the services say."""
+        response = self._respond(request)
+        if isinstance(response, Response):
+            return self._origins.marked(request, response)
+        return partial(self._wait, request, response)
 
-    def _respond_nowait(self, request: Request) -> Response | None:
+    async def _wait(self, request: Request, pending: Pending) -> Response:
+        return self._origins.marked(request, await pending())
+
+    def _respond(self, request: Request) -> Response | Pending:
         own = self._own(request)
         if own is not None:
             return own
-        if request.path == "/readyz":
-            return None
         found = self._routes.find(request)
         if found is not None:
-            return self._owners[found.endpoint].respond_nowait(request)
+            return self._ask(self._owners[found.endpoint], request, found)
         methods = self._routes.methods(request)
         if methods:
             return self._origins.preflight(request, methods) or _not_allowed(methods)
@@ -75,30 +79,24 @@ class EngineApplication:
             return _problem(426, "upgrade_required", "this path is a WebSocket")
         return _problem(404, "not_found", "no such path; GET /openapi.json lists them")
 
-    async def respond(self, request: Request) -> Response:
-        """Answer what has to wait: readiness, and the services' own."""
-        return self._origins.marked(request, await self._respond(request))
+    def _ask(self, service: Service, request: Request, found: Found) -> Response | Pending:
+        return service.respond_nowait(request, found) or partial(service.respond, request, found)
 
-    async def _respond(self, request: Request) -> Response:
-        if request.path == "/readyz":
-            return await self._ready()
-        found = self._routes.find(request)
-        assert found is not None, "respond_nowait has answered what belongs to nobody"
-        return await self._owners[found.endpoint].respond(request)
-
-    def _own(self, request: Request) -> Response | None:
+    def _own(self, request: Request) -> Response | Pending | None:
         if request.path not in _OWN and request.path not in self._pages:
             return None
         if request.method not in _READING:
             return self._origins.preflight(request, _READING) or _not_allowed(_READING)
         if request.path == "/healthz":
             return Response(200, b'{"status":"up"}')
+        if request.path == "/readyz":
+            return self._ready
         if request.path == "/metrics":
             text = exposition(self._runtime, self._services, self._pushes)
             return Response(200, text, content_type="text/plain; version=0.0.4; charset=utf-8")
         if request.path == "/openapi.json":
             return Response(200, self._document)
-        return self._pages.respond(request) if request.path in self._pages else None
+        return self._pages.respond(request)
 
     async def _ready(self) -> Response:
         writable = False

@@ -1,6 +1,7 @@
 """What the server asks of an application, and the words they share."""
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 
@@ -44,6 +45,13 @@ class Response:
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
 
 
+Pending: TypeAlias = Callable[[], Awaitable[Response]]
+"""A response that has to be waited for.
+
+Cancelled when the client goes away, and at the end of the grace when the server stops.
+"""
+
+
 class SocketApp(Protocol):
     """Receives what one WebSocket says. Both are called inline by the server and must not block."""
 
@@ -62,15 +70,8 @@ class SocketApp(Protocol):
 class Application(Protocol):
     """What runs behind the server."""
 
-    async def respond(self, request: Request) -> Response:
-        """Answer an HTTP request that may wait.
-
-        Cancelled when the client goes away, and at the end of the grace when the server stops.
-        """
-        ...
-
-    def respond_nowait(self, request: Request) -> Response | None:
-        """Answer at once, without a task; None hands the request to `respond`."""
+    def respond(self, request: Request) -> Response | Pending:
+        """Answer an HTTP request at once, which takes no task, or say how it is waited for."""
         ...
 
     def open_socket(self, socket: "Socket") -> SocketApp | Response:

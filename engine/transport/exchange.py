@@ -12,7 +12,7 @@ from websockets.server import ServerProtocol
 
 from engine.errors import LocalProtocolError
 from engine.transport.answers import CONTINUE, date_line, encode_response, fault
-from engine.transport.application import Request, Response
+from engine.transport.application import Pending, Request, Response
 from engine.transport.faults import log_fault
 from engine.transport.http1 import RequestReader
 from engine.transport.sockets import FRAME_LOG, Socket
@@ -133,21 +133,21 @@ class Exchange:
             self._upgrade(request)
             return
         try:
-            response = self._connection.server.application.respond_nowait(request)
+            response = self._connection.server.application.respond(request)
         except Exception as error:
             # The application's fault costs this request; no caller could do better.
             response = self._failed(error)
-        if response is not None:
+        if isinstance(response, Response):
             self._answer(request, response)
             return
         self._scope = trio.CancelScope()
-        self._connection.server.nursery.start_soon(self._wait_response, self._scope, request)
+        self._connection.server.nursery.start_soon(self._wait_response, self._scope, request, response)
 
-    async def _wait_response(self, scope: trio.CancelScope, request: Request) -> None:
+    async def _wait_response(self, scope: trio.CancelScope, request: Request, pending: Pending) -> None:
         response: Response | None = None
         try:
             with scope:
-                response = await self._connection.server.application.respond(request)
+                response = await pending()
         except Exception as error:
             # Outside of the scope: what cleaning up after a cancellation raises must not end the server.
             response = self._failed(error)

@@ -6,8 +6,7 @@ from typing import Any, TypeAlias
 import structlog
 import trio
 
-from engine.app.api import Host
-from engine.app.routes import Found, Routes
+from engine.app.api import Found, Host
 from engine.codec.wire import WireCodec
 from engine.errors import (
     ConflictError,
@@ -52,7 +51,6 @@ class ConferenceService:
         self.oauth = Oauth(self.settings.oauth, self.settings.clients, clock=host.clock)
         self.codec = WireCodec(wire.LIMITS)
         self._responders = responders
-        self._routes = Routes(endpoints.ENDPOINTS)
         self._listeners: set[Listener] = set()
 
     # -- the server's side
@@ -77,16 +75,12 @@ class ConferenceService:
         """A socket has closed."""
         self._listeners.discard(listener)
 
-    def respond_nowait(self, request: Request) -> Response | None:
+    def respond_nowait(self, request: Request, found: Found) -> Response | None:
         """Tokens need no waiting; everything else is read or decided first."""
-        if request.path == endpoints.TOKEN.path:
-            return self.oauth.respond_nowait(request)
-        return None
+        return self.oauth.respond_nowait(request) if found.endpoint is endpoints.TOKEN else None
 
-    async def respond(self, request: Request) -> Response:
+    async def respond(self, request: Request, found: Found) -> Response:
         """Answer a request at one of the endpoints."""
-        found = self._routes.find(request)
-        assert found is not None, "the application routes by the same table"
         try:
             caller = self.oauth.caller_of(request)
         except TokenError as error:

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 import structlog
 import trio
 
-from engine.app.api import Host
+from engine.app.api import Host, Service
 from engine.app.users import User
 from engine.errors import JournalCorruptError, MediaError
 from engine.media.access.issuers import development_issuer, issuer_of
 from engine.media.access.port import Access, AccessIssuer, Seat
 from engine.runtime.supervisor import contained
-from engine.transport.application import Request, Response, SocketApp
+from engine.transport.application import Response, SocketApp
 from engine.transport.sockets import Socket
 from engine.vocabulary import Address
 from machines.videochat import vocabulary as v
@@ -30,7 +30,7 @@ UID_MAX = 0x7FFF_FFFF
 log = structlog.get_logger("switchhook.videochat")
 
 
-class VideochatService:
+class VideochatService(Service):
     """All sockets of `/videochat`, by user and device. Soft state: after a restart devices come back."""
 
     def __init__(self, host: Host) -> None:
@@ -51,14 +51,6 @@ class VideochatService:
         session = Session(self, socket)
         self._strangers[session] = trio.current_time() + self.settings.authenticate_seconds
         return session
-
-    def respond_nowait(self, request: Request) -> Response | None:
-        """There is no HTTP endpoint here."""
-        raise AssertionError(f"no endpoint of ours: {request.path}")
-
-    async def respond(self, request: Request) -> Response:
-        """There is no HTTP endpoint here."""
-        raise AssertionError(f"no endpoint of ours: {request.path}")
 
     def statistics(self) -> Mapping[str, float]:
         """Gauges for `/metrics`."""

@@ -29,10 +29,7 @@ class Application:
     def __init__(self) -> None:
         self._sockets: set[Socket] = set()
 
-    async def respond(self, request: Request) -> Response:
-        return Response(200, ANSWER)
-
-    def respond_nowait(self, request: Request) -> Response | None:
+    def respond(self, request: Request) -> Response:
         return Response(200, ANSWER)
 
     def open_socket(self, socket: Socket) -> "Application":

@@ -24,11 +24,7 @@ class Signalling:
         self.trickles = True
         """Whether candidates come after the answer, or inside it."""
 
-    async def respond(self, request: Request) -> Response:
-        """See Application."""
-        raise AssertionError("everything is answered at once")
-
-    def respond_nowait(self, request: Request) -> Response | None:
+    def respond(self, request: Request) -> Response:
         """See Application."""
         if request.path == "/":
             return Response(200, PAGE.read_bytes(), "text/html; charset=utf-8")

@@ -12,11 +12,12 @@ from engine import (
     Endpoint,
     Entry,
     ErrorCode,
+    Found,
     Host,
     Message,
     MessageType,
-    Routes,
     Send,
+    Service,
     SocketRoute,
 )
 from engine.errors import RemoteProtocolError
@@ -80,29 +81,22 @@ ENDPOINTS = (
 )
 
 
-class DoorbellService:
+class DoorbellService(Service):
     """The served doorbell."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.routes = Routes(ENDPOINTS)
 
     def open_socket(self, socket: Socket) -> SocketApp | Response:
         """Accept a socket; its first message says which door."""
         return _Watcher(self.host)
 
-    def respond_nowait(self, request: Request) -> Response | None:
-        """Every answer waits for the journal."""
-        return None
-
-    async def respond(self, request: Request) -> Response:
+    async def respond(self, request: Request, found: Found) -> Response:
         """`POST /doors/{door}/ring`."""
         try:
             visit = self.host.codec.decode(request.body, Visit)
         except RemoteProtocolError as fault:
             return _answer(400, {"error": str(fault)})
-        found = self.routes.find(request)
-        assert found is not None, "the engine has looked it up before"
         command = v.RingDoor(door=found.parameters["door"], visitor=visit.visitor)
         answer = await self.host.runtime.ask(_door_of(command), command)
         if answer.error is not None:
@@ -110,10 +104,6 @@ class DoorbellService:
         if answer.outcome is Outcome.REFUSED:
             return _answer(409, {"error": answer.reason})
         return Response(200, self.host.codec.encode(answer.message))
-
-    def statistics(self) -> Mapping[str, float]:
-        """No gauges."""
-        return {}
 
 
 class _Watcher:

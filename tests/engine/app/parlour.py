@@ -6,9 +6,8 @@ from contextlib import asynccontextmanager
 import attrs
 import msgspec
 
-from engine.app.api import Api, Bearer, Endpoint, Host, MessageType, Page, SocketRoute
+from engine.app.api import Api, Bearer, Endpoint, Found, Host, MessageType, Page, SocketRoute
 from engine.app.forms import FORM_TYPE, form_pairs
-from engine.app.routes import Routes
 from engine.errors import ConfigurationError, RemoteProtocolError
 from engine.runtime.entry import Entry
 from engine.transport.application import Request, Response, SocketApp
@@ -96,16 +95,13 @@ class ParlourService:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.routes = Routes(ENDPOINTS)
 
     def open_socket(self, socket: Socket) -> SocketApp | Response:
         """Refuse: nobody is there."""
         return Response(403, b'{"error":"nobody"}')
 
-    def respond_nowait(self, request: Request) -> Response | None:
+    def respond_nowait(self, request: Request, found: Found) -> Response | None:
         """Answer what needs no journal."""
-        found = self.routes.find(request)
-        assert found is not None
         match found.endpoint.path:
             case "/bells":
                 return Response(200, b'{"bells":1}')
@@ -133,7 +129,7 @@ class ParlourService:
             return Response(400, codec.encode(Problem(error=str(fault))))
         return Response(200, codec.encode(f"token of {form.client_id}"))
 
-    async def respond(self, request: Request) -> Response:
+    async def respond(self, request: Request, found: Found) -> Response:
         """Ring the bell of the path."""
         key = request.path.rsplit("/", 1)[1]
         answer = await self.host.runtime.ask(Address(d.BELL, key), d.Press())

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from engine.app.api import Api, Backstage, Crew, Host
+from engine.app.api import Api, Backstage, Crew, Found, Host
 from engine.app.configuration import Configuration
 from engine.app.engine import open_engine
 from engine.errors import LocalProtocolError
@@ -194,14 +194,14 @@ class _Polled(ParlourService):
         super().__init__(host)
         self.said = said
 
-    async def respond(self, request: Request) -> Response:
+    async def respond(self, request: Request, found: Found) -> Response:
         self.said.send_nowait("parked")
         try:
             await self.host.stopping.wait()
         except trio.Cancelled:
             self.said.send_nowait("cancelled")
             raise
-        return await super().respond(request)
+        return await super().respond(request, found)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from engine.app.webhook import Reach, Webhook, open_webhook, read_webhook
 from engine.effects import Push
 from engine.errors import PushRefusedError, TransportBrokenError, TransportError, TransportTimeoutError
 from engine.runtime.performers import Asked
-from engine.transport.application import Request, Response, SocketApp
+from engine.transport.application import Pending, Request, Response, SocketApp
 from engine.transport.http import HttpClient
 from engine.transport.server import serve
 from engine.transport.sockets import Socket
@@ -37,15 +37,15 @@ class Receiver:
         self.url = ""
         self._changed = trio.Event()
 
-    def respond_nowait(self, request: Request) -> Response | None:
+    def respond(self, request: Request) -> Response | Pending:
         self.requests.append(request)
         self._changed.set()
         self._changed = trio.Event()
         status = self.statuses.pop(0) if self.statuses else 204
         headers = (("location", self.url),) if 300 <= status < 400 else ()
-        return Response(status, headers=headers) if status else None
+        return Response(status, headers=headers) if status else self._never
 
-    async def respond(self, request: Request) -> Response:
+    async def _never(self) -> Response:
         await trio.sleep_forever()
         raise AssertionError
 

@@ -3,6 +3,7 @@
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -11,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 
+from engine.transport.application import Pending
 from engine.transport.limits import Limits
 from engine.transport.poller import Poller
 from engine.transport.server import Request, Response, Server, Socket, SocketApp
@@ -43,11 +45,11 @@ class Sample:
         while not condition():
             await self.changed.wait()
 
-    def respond_nowait(self, request: Request) -> Response | None:
+    def respond(self, request: Request) -> Response | Pending:
         self.requests.append(request)
         match request.path:
             case "/wait" | "/late-boom" | "/bad-cleanup":
-                return None
+                return partial(self._respond, request)
             case "/boom":
                 raise ValueError("a secret detail")
             case "/big":
@@ -58,7 +60,7 @@ class Sample:
                 return Response(204)
         return Response(200, request.body, "text/plain")
 
-    async def respond(self, request: Request) -> Response:
+    async def _respond(self, request: Request) -> Response:
         self.waiting += 1
         self.note()
         try:

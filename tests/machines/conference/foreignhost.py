@@ -3,13 +3,14 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import attrs
 import trio
 
 from engine.media.fake import FakeHost, open_fake_host
-from engine.transport.application import Request, Response, SocketApp
+from engine.transport.application import Pending, Request, Response, SocketApp
 from engine.transport.server import serve
 from engine.transport.sockets import Socket
 from machines.conference.client.client import ConferenceClient, open_conference_client
@@ -78,10 +79,10 @@ class ForeignHost:
 
     # -- Application
 
-    def respond_nowait(self, request: Request) -> Response | None:
-        return None
+    def respond(self, request: Request) -> Pending:
+        return partial(self._respond, request)
 
-    async def respond(self, request: Request) -> Response:
+    async def _respond(self, request: Request) -> Response:
         name = request.path.rpartition("/")[2]
         body = json.loads(request.body) if request.body.startswith(b"{") else request.body.decode()
         if name != "token":

@@ -89,7 +89,8 @@ class Studio:
             peer="192.0.2.1",
             secure=False,
         )
-        return self.application.respond_nowait(request) or await self.application.respond(request)
+        response = self.application.respond(request)
+        return response if isinstance(response, Response) else await response()
 
     async def post(self, user: str, path: str, *, organization: str = "acme", **body: Any) -> Any:
         """(status, body) of a POST; None for no body."""

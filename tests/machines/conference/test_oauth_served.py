@@ -26,16 +26,13 @@ class Desk:
         odd = ClientSettings(secret="100 % é+:/?&=# of it", organization="acme")
         self.shop = Shop({**Shop().clients, "odd%20+id": odd})
 
-    def respond_nowait(self, request: Request) -> Response | None:
+    def respond(self, request: Request) -> Response:
         if request.path == TOKEN_PATH:
             return self.shop.oauth.respond_nowait(request)
         try:
             return Response(200, self.shop.oauth.caller_of(request).user.encode())
         except TokenError as error:
             return unauthorized(error)
-
-    async def respond(self, request: Request) -> Response:
-        raise AssertionError("everything is answered at once")
 
     def open_socket(self, socket: Socket) -> SocketApp | Response:
         return Response(404)

@@ -232,11 +232,7 @@ class Babbler:
     def on_close(self, socket: Socket, code: int) -> None:
         """Nothing more to say."""
 
-    def respond_nowait(self, request: Request) -> Response | None:
-        """No HTTP."""
-        return Response(404)
-
-    async def respond(self, request: Request) -> Response:
+    def respond(self, request: Request) -> Response:
         """No HTTP."""
         return Response(404)
 

@@ -9,7 +9,6 @@ from trio.testing import MockClock
 
 from engine.errors import TransportBrokenError
 from engine.runtime.world import World
-from engine.transport.application import Request
 from engine.transport.websocket import connect
 from machines.videochat.settings import VideochatSettings
 from machines.videochat.vocabulary import Glare
@@ -453,13 +452,3 @@ async def test_after_a_restart_a_ring_rings_on(tmp_path: Path) -> None:
         seat = await bob.ask("acceptVideochatRequest", {"videochatRequestId": request})
         assert not seat["error"]["status"]
         await ann.hear("directVideochatRequestAccepted")
-
-
-async def test_there_is_nothing_to_ask_over_http() -> None:
-    async with exchange() as server:
-        service = find_service(server)
-        request = Request("GET", "/x", "/x", (), {}, b"", "peer", secure=False)
-        with pytest.raises(AssertionError):
-            service.respond_nowait(request)
-        with pytest.raises(AssertionError):
-            await service.respond(request)
