@@ -56,13 +56,19 @@ class Sealed(_Frame, frozen=True, tag=False):
 
 
 class Start(_Frame, frozen=True):
-    """The first frame: who you are, and what to run."""
+    """The first frame but for Prepare: who you are, and what to run."""
 
     worker: int
     router: str
     """`module:callable`, called with `config` and a function that takes events."""
     config: dict[str, Any]
     limits: Limits
+
+
+class Prepare(_Frame, frozen=True):
+    """Before the Start of a spare worker: load what it will run. Prepared or Failed follows."""
+
+    router: str
 
 
 class Ask(_Frame, frozen=True):
@@ -85,6 +91,10 @@ class Stop(_Frame, frozen=True):
 
 
 # -- from the worker
+
+
+class Prepared(_Frame, frozen=True):
+    """A spare worker has loaded what it will run."""
 
 
 class Ready(_Frame, frozen=True):
@@ -127,6 +137,12 @@ class Happened(_Frame, frozen=True):
     events: tuple[Sealed, ...]
 
 
+class Leaving(_Frame, frozen=True):
+    """The worker ends of its own accord when it has drained."""
+
+    reason: str
+
+
 class Measured(_Frame, frozen=True):
     """How the worker is; also its sign of life."""
 
@@ -136,8 +152,8 @@ class Measured(_Frame, frozen=True):
     """False while it takes no new peer."""
 
 
-FromHost: TypeAlias = Start | Ask | Cancel | Stop
-FromWorker: TypeAlias = Ready | Failed | Answer | Refusal | Unwound | Happened | Measured
+FromHost: TypeAlias = Prepare | Start | Ask | Cancel | Stop
+FromWorker: TypeAlias = Prepared | Ready | Failed | Answer | Refusal | Unwound | Happened | Measured | Leaving
 Frame: TypeAlias = FromHost | FromWorker
 
 

@@ -1,11 +1,11 @@
 """Media workers behind one port: starts them, spreads peers over them, and starts anew what dies."""
 
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
-from typing import Any, Protocol, TypeAlias
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import attrs
+import structlog
 import trio
 
 from engine.errors import MediaError
@@ -15,26 +15,15 @@ from engine.media.frames import Limits, Measured, Start, Stop
 from engine.media.link import Link
 from engine.media.placement import VIEWERS_PER_WORKER, Placement, Seat
 from engine.media.readers import BATCHES_MAX, Readers, open_readers
-from engine.media.rights import packet_pair
+from engine.media.recruits import Recruit, Recruits, Running, Spawn, backoff
 from engine.nurseries import open_block_nursery
 
 START_SECONDS = 20.0
 """Imports of a media library take most of a second on an idle machine."""
 STABLE_SECONDS = 10.0
 """A worker that lived so long has not died at once."""
-BACKOFF_SECONDS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Before a fresh worker, by how many have died at once in a row."""
 
-
-class Running(Protocol):
-    """Where a worker runs."""
-
-    async def end(self) -> None:
-        """Make sure that nothing of it is left; it has had its time. Not cancellable, and bounded."""
-
-
-Spawn: TypeAlias = Callable[[socket.socket, socket.socket], Running]
-"""Run a worker on its ends of two pairs, for frames and for sockets, and close those ends here."""
+log = structlog.get_logger("switchhook.media")
 
 
 @attrs.frozen(kw_only=True)
@@ -55,6 +44,8 @@ class HostSettings:
     """
     linger_seconds: float = LINGER_SECONDS
     """How long a stream is still carried to a worker whose last viewer of it has gone."""
+    spare: bool = False
+    """Whether one more worker has loaded everything and waits, to take the place of one that ends."""
     close_seconds: float = 2.0
     """What workers get to close when the host leaves."""
     silent_seconds: float = 5.0
@@ -65,16 +56,18 @@ class WorkersHost:
     """The media port over workers that each have a link. Made by `open_workers`."""
 
     def __init__(self, spawn: Spawn, settings: HostSettings, readers: Readers, nursery: trio.Nursery) -> None:
-        self._spawn = spawn
         self._settings = settings
         self._readers = readers
         self._nursery = nursery
         self._placement = Placement(settings.viewers_per_worker)
         self._links: dict[int, Link] = {}
+        self._recruits = Recruits(spawn, settings.router, nursery, self._heard, self._measured)
         self._cascades = Cascades(self._placement, self._links, nursery, settings.linger_seconds)
         self._changed = trio.Event()
         self._drain: p.Drain | None = None
         self._closed = False
+        self._trouble = ""
+        """Why the last worker that could not start could not."""
         self.running: dict[int, Running] = {}
         """Where each worker runs, by its number."""
 
@@ -82,7 +75,8 @@ class WorkersHost:
         """See MediaHost. A request that is done as the deadline passes is answered all the same."""
         with trio.move_on_after(seconds):
             return await self._route(request)
-        raise p.MediaTimeoutError(f"{type(request).__name__} was not answered within {seconds:g} s")
+        why = f"; no worker runs, {self._trouble}" if self._trouble and not self._links else ""
+        raise p.MediaTimeoutError(f"{type(request).__name__} was not answered within {seconds:g} s{why}")
 
     def events(self) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[p.Batch]]:
         """See MediaHost."""
@@ -186,6 +180,7 @@ class WorkersHost:
     def _with_own_figures(self, answer: p.Statistics) -> p.Statistics:
         own = {
             "workers_count": float(len(self._links)),
+            "spares_count": float(self._recruits.spares_count),
             "cascades_count": float(self._placement.cascades_count),
         }
         return p.Statistics(values={**answer.values, **own})
@@ -206,6 +201,8 @@ class WorkersHost:
             error = await receiver.receive()
             if error is not None:
                 raise error
+        if self._settings.spare:
+            self._nursery.start_soon(self._recruits.keep_spare)
 
     async def _keep(self, worker: int, first: trio.MemorySendChannel[MediaError | None]) -> None:
         """Keep one worker running for ever. Tells `first` how its first start went."""
@@ -214,51 +211,55 @@ class WorkersHost:
         while True:
             began = trio.current_time()
             try:
-                await self._live(worker, on_ready)
+                reason = await self._live(worker, on_ready)
             except MediaError as error:
                 if on_ready is not _nothing:
                     first.send_nowait(error)
                     return
+                reason = self._trouble = str(error)
                 self._readers.publish([p.MediaFault(where="start", error=type(error).__name__)])
             on_ready = _nothing
-            died_at_once = 0 if trio.current_time() - began > STABLE_SECONDS else died_at_once + 1
-            await trio.sleep(BACKOFF_SECONDS[min(died_at_once, len(BACKOFF_SECONDS) - 1)])
+            lived_seconds = trio.current_time() - began
+            died_at_once = 0 if lived_seconds > STABLE_SECONDS else died_at_once + 1
+            seconds = backoff(died_at_once)
+            log.warning(
+                "media_worker_gone",
+                worker=worker,
+                reason=reason,
+                lived_seconds=round(lived_seconds, 1),
+                again_in_seconds=seconds,
+            )
+            await trio.sleep(seconds)
 
-    async def _live(self, worker: int, on_ready: Callable[[], None]) -> None:
-        """One worker from its start to its death.
+    async def _live(self, worker: int, on_ready: Callable[[], None]) -> str:
+        """One worker from its start to its death, and what it died of.
 
         Raises:
             MediaError: it cannot start.
         """
-        ours, rights, running = self._begin()
-        self.running[worker] = running
-        link = Link(ours, rights, self._nursery, self._heard, lambda said: self._measured(worker, said))
-        self._nursery.start_soon(link.run)
+        began, waited = trio.current_time(), bool(self._recruits.spares_count)
+        recruit = self._recruits.take(worker)
+        self.running[worker] = recruit.running
+        link = recruit.link
         try:
             await self._wait_ready(worker, link)
+            if self._drain is not None:
+                await link.ask(self._drain)
             self._links[worker] = link
             self._placement.add_worker(worker)
             self._wake()
+            self._recruits.settle()
+            if on_ready is _nothing:
+                seconds = round(trio.current_time() - began, 3)
+                log.info("media_worker_replaced", worker=worker, by_spare=waited, seconds=seconds)
             on_ready()
-            if self._drain is not None:
-                await link.ask(self._drain)
-            await self._wait_death(link)
+            reason = await self._wait_death(link)
             self._mourn(worker)
         finally:
             self._links.pop(worker, None)
             self._placement.remove_worker(worker)
-            await self._part(link, running)
-
-    def _begin(self) -> tuple[socket.socket, socket.socket, Running]:
-        with ExitStack() as stack:
-            try:
-                ours, theirs = map(stack.enter_context, socket.socketpair())
-                rights, their_rights = map(stack.enter_context, packet_pair())
-                running = self._spawn(theirs, their_rights)
-            except OSError as error:
-                raise MediaError(f"a media worker cannot be started: {error.strerror}") from error
-            stack.pop_all()
-        return ours, rights, running
+            await self._part(recruit)
+        return reason or recruit.ending
 
     async def _wait_ready(self, worker: int, link: Link) -> None:
         settings = self._settings
@@ -269,8 +270,10 @@ class WorkersHost:
         if link.failure is not None or link.ended.is_set() or not link.ready.is_set():
             raise MediaError(f"media worker {worker} cannot start: {link.failure or 'it ended or is silent'}")
 
-    async def _wait_death(self, link: Link) -> None:
-        """Until it has ended, or is as good as dead: no sign of life between two looks, nor after that."""
+    async def _wait_death(self, link: Link) -> str | None:
+        """Until it has ended, or is as good as dead: no sign of life between two looks, nor after that.
+        The reason, if there is one to be known.
+        """
         while not link.ended.is_set():
             beats = link.beats
             for seconds in (self._settings.silent_seconds, self._settings.limits.measure_seconds):
@@ -278,8 +281,9 @@ class WorkersHost:
                 if link.beats == beats:
                     with trio.move_on_after(seconds):
                         await link.ended.wait()
-            if link.beats == beats:
-                return
+            if link.beats == beats and not link.ended.is_set():
+                return "it gave no sign of life"
+        return link.leaving
 
     def _mourn(self, worker: int) -> None:
         self._links.pop(worker, None)
@@ -294,14 +298,13 @@ class WorkersHost:
         # Those who view on another worker what was published here are closed by that one, with this reason.
         self._cascades.look(loss.cascades)
 
-    async def _part(self, link: Link, running: Running) -> None:
+    async def _part(self, recruit: Recruit) -> None:
         """Let the worker close what it has, then make sure that it is gone."""
         with trio.CancelScope(shield=True):
-            if not link.ended.is_set():
+            if not recruit.link.ended.is_set():
                 with trio.move_on_after(self._settings.close_seconds):
-                    await self._stop(link)
-            link.close()
-            await running.end()
+                    await self._stop(recruit.link)
+            await recruit.dismiss()
 
     async def _stop(self, link: Link) -> None:
         try:

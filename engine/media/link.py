@@ -65,6 +65,10 @@ class Link:
         self.ended = trio.Event()
         self.failure: str | None = None
         """Why the worker could not start."""
+        self.prepared = False
+        """A spare worker has loaded what it will run."""
+        self.leaving: str | None = None
+        """Why the worker ends of its own accord."""
         self.beats = 0
         """Signs of life so far."""
 
@@ -72,7 +76,8 @@ class Link:
         """Read until the worker ends. Not cancellable: whoever made the link closes it."""
         with trio.CancelScope(shield=True):
             try:
-                while data := await self._read():
+                # It may have been closed before this task's first turn.
+                while not self._closed and (data := await self._read()):
                     for frame in self._buffer.feed(data):
                         self._hear(frame)
             except (FrameError, trio.ClosedResourceError):
@@ -205,8 +210,12 @@ class Link:
             case frames.Measured():
                 self.beats += 1
                 self._on_measured(frame)
+            case frames.Prepared():
+                self.prepared = True
             case frames.Ready():
                 self.ready.set()
+            case frames.Leaving(reason=reason):
+                self.leaving = reason
             case frames.Failed(reason=reason):
                 self.failure = reason
             case _:

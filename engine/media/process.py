@@ -1,6 +1,7 @@
 """Media workers in processes of their own: nothing that trio does holds them up, and they can be killed."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from engine.media.readers import Readers
 
 POLL_SECONDS = 0.01
 """How often to look for the end of a process where the system cannot tell it."""
+
+EXIT_SECONDS = 0.1
+"""For a process that is ending; then it is killed."""
 
 
 class WorkerProcess:
@@ -39,15 +43,32 @@ class WorkerProcess:
         self.pid = self._process.pid
         self._pidfd = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
 
-    async def end(self) -> None:
+    async def end(self) -> str:
         """Kill what is left of it, and wait for that."""
+        with trio.move_on_after(EXIT_SECONDS):
+            # What has closed its socket exits by itself, and its status says more than that we killed it.
+            await self._wait_exit()
         self._process.kill()
+        await self._wait_exit()
         if self._pidfd is not None:
-            await trio.lowlevel.wait_readable(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = None
+        return _ending(self._process.returncode)
+
+    async def _wait_exit(self) -> None:
+        if self._pidfd is not None:
+            await trio.lowlevel.wait_readable(self._pidfd)
         while self._process.poll() is None:  # noqa: ASYNC110 # nothing would set an event
             await trio.sleep(POLL_SECONDS)
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"signal {signal.Signals(-status).name}"
+    except ValueError:
+        return f"signal {-status}"
 
 
 @asynccontextmanager

@@ -54,6 +54,8 @@ class MediaSettings:
     """Told to peers in place of an address of `listen` of its family: the outer side of a one-to-one NAT."""
     viewers_per_worker: int = attrs.field(default=VIEWERS_PER_WORKER, validator=[instance_of(int), gt(0)])
     """Where so many view, the next is put on another worker, and his stream is carried there once."""
+    spare: bool = attrs.field(default=True, validator=instance_of(bool))
+    """Keep one more process ready, about 45 MB, to take the place of a worker that dies or is replaced."""
     linger_seconds: float = attrs.field(default=LINGER_SECONDS, validator=ge(0))
     """How long a stream is still carried to a worker whose last viewer of it has gone."""
     lag_max_milliseconds: float = attrs.field(default=_LIMITS.lag_max_milliseconds, validator=gt(0))
@@ -71,9 +73,12 @@ class MediaSettings:
             raise ConfigurationError("port", f"must leave {self.workers} workers a port up to {PORT_MAX}")
 
     def patient(self) -> "MediaSettings":
-        """For a machine that runs browsers beside the workers: a busy moment refuses nobody."""
+        """For a machine that runs browsers beside the workers: a busy moment refuses nobody, and nothing is
+        kept that is seldom needed.
+        """
         return attrs.evolve(
             self,
+            spare=False,
             lag_max_milliseconds=max(self.lag_max_milliseconds, PATIENT_LAG_MILLISECONDS),
             cpu_max_fraction=max(self.cpu_max_fraction, PATIENT_CPU_FRACTION),
         )
@@ -99,6 +104,7 @@ class MediaSettings:
             limits=limits,
             viewers_per_worker=self.viewers_per_worker,
             linger_seconds=self.linger_seconds,
+            spare=self.spare,
         )
 
     def _listening(self, host: str) -> dict[str, Any]:

@@ -45,24 +45,27 @@ class WorkerThread:
             with contextlib.suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._ended.set)
 
-    async def end(self) -> None:
+    async def end(self) -> str:
         """Wait for it a while."""
         with trio.move_on_after(END_SECONDS):
             await self._ended.wait()
             # It has said so as its last deed.
             self._thread.join()
+            return "the thread ended"
+        return "the thread is stuck and was left behind"
 
 
 @asynccontextmanager
 async def open_thread_host(
     settings: HostSettings, readers: Readers | None = None
 ) -> AsyncIterator[WorkersHost]:
-    """A host with a thread for each worker. Given `readers` outlive it.
+    """A host with a thread for each worker, and no spare one: imports are shared. Given `readers` outlive it.
 
     Raises:
         MediaError: a worker cannot start.
     """
     # The memory is the whole program's.
     limits = msgspec.structs.replace(settings.limits, rss_max_bytes=None)
-    async with open_workers(WorkerThread, attrs.evolve(settings, limits=limits), readers) as host:
+    settings = attrs.evolve(settings, limits=limits, spare=False)
+    async with open_workers(WorkerThread, settings, readers) as host:
         yield host

@@ -26,7 +26,7 @@ import attrs
 from engine.errors import EngineError, MediaError
 from engine.media import frames
 from engine.media import protocol as p
-from engine.media.frames import Frame, FrameBuffer, FrameError, Start
+from engine.media.frames import Frame, FrameBuffer, FrameError, Prepare, Start
 from engine.media.inner import OpenPipe
 from engine.media.load import Gauge
 from engine.media.outbox import Outbox
@@ -38,6 +38,8 @@ UNWIND_SECONDS = 1.0
 """What requests get to unwind when the worker ends."""
 ORPHAN_SECONDS = 1.0
 """What the router gets to close when there is nobody left to tell."""
+DRAINED_SECONDS = 1.0
+"""What peers get to close behind a drain."""
 _PR_SET_PDEATHSIG = 1
 _STATM = Path("/proc/self/statm")
 
@@ -135,8 +137,7 @@ class Worker:
             self._router = _factory(self._start.router)(self._start.config, self.emit)
             await self._router.open()
         except Exception as error:
-            reason = str(error) if isinstance(error, EngineError) else type(error).__name__
-            self._write(frames.Failed(reason))
+            self._write(_failed(error))
             self.stop(ORPHAN_SECONDS)
             return False
         self._write(frames.Ready())
@@ -322,6 +323,7 @@ class Worker:
         if limit is not None and not self._draining and _rss_bytes() > limit:
             self._draining = True
             self._tell_overload()
+            self._write(frames.Leaving(f"it had {_rss_bytes() >> 20} MiB of memory, and drained"))
             self._keep(self._retire())
 
     async def _retire(self) -> None:
@@ -330,7 +332,8 @@ class Worker:
         seconds = self._limits.drain_seconds
         await self._router.handle(p.Drain(seconds=seconds))
         try:
-            await asyncio.wait_for(self._empty.wait(), seconds)
+            # The router closes what is left when the time has passed, and that is to be told as it is.
+            await asyncio.wait_for(self._empty.wait(), seconds + DRAINED_SECONDS)
         except TimeoutError:
             self._fault("drain", TimeoutError())
         self.stop(ORPHAN_SECONDS)
@@ -340,6 +343,11 @@ def _factory(name: str) -> RouterFactory:
     module, _, attribute = name.partition(":")
     factory: RouterFactory = getattr(importlib.import_module(module), attribute)
     return factory
+
+
+def _failed(error: Exception) -> frames.Failed:
+    # The text of a foreign error may quote what must not be told.
+    return frames.Failed(str(error) if isinstance(error, EngineError) else type(error).__name__)
 
 
 def _rss_bytes() -> int:
@@ -402,12 +410,23 @@ class _Wire(asyncio.Protocol):
     def _hear(self, frame: Frame) -> None:
         if self.worker is not None:
             self.worker.hear(frame)
-        elif isinstance(frame, Start):
+        elif isinstance(frame, Start) and not self.begun.done():
             # At once, for a Stop may be right behind.
             self.worker = Worker(frame, self.write, self._handed)
             self.begun.set_result(self.worker)
+        elif isinstance(frame, Prepare):
+            self._prepare(frame.router)
         else:
             raise FrameError("the first frame is not a Start")
+
+    def _prepare(self, router: str) -> None:
+        try:
+            _factory(router)
+        except Exception as error:
+            self.write(_failed(error))
+            self._end()
+        else:
+            self.write(frames.Prepared())
 
     def _end(self) -> None:
         if self.worker is not None:

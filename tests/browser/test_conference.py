@@ -100,6 +100,7 @@ async def test_after_the_death_of_the_media_worker_all_get_on(browser: Browser) 
 
 async def seconds_until_accepted(venue: Venue, stream: dict[str, str]) -> float:
     """How long after a worker's death its stream is published and viewed again, by who asks at once."""
+    await venue.until_spare()
     published = {**stream, "conferenceStreamType": "CAM", "sdpOffer": OFFER}
     assert (await venue.post("eve", "conferences/publishStream", **published))[0] == 200
     venue.kill_worker()
@@ -121,12 +122,11 @@ async def test_within_two_seconds_of_a_workers_death_all_is_accepted_again(brows
         assert (await venue.post("eve", "users/endpoints/register", **registered))[0] == 200
         for path in ("create", "join"):
             assert (await venue.post("eve", f"conferences/{path}", **eve))[0] == 200
-        # The best of some: on a busy machine a fresh process takes its time.
         seconds = [
             await seconds_until_accepted(venue, {**eve, "streamId": one}) for one in ("s1", "s2", "s3")
         ]
         print("accepted again after", *(f"{one:.2f} s" for one in seconds))
-        assert min(seconds) < ACCEPTED_SECONDS
+        assert max(seconds) < ACCEPTED_SECONDS
 
 
 async def test_who_comes_late_sees_what_is_published(browser: Browser) -> None:

@@ -155,13 +155,19 @@ class Venue:
     async def until_peers(self, wanted: int) -> None:
         """Until the media workers have so many connections."""
         with trio.fail_after(WAIT_SECONDS):
-            while await self._peers() != wanted:  # noqa: ASYNC110 # another process sets no event
+            while await self._figure("peers_count") != wanted:  # noqa: ASYNC110 # another process sets no event
                 await trio.sleep(POLL_SECONDS)
 
-    async def _peers(self) -> int:
+    async def until_spare(self) -> None:
+        """Until a media worker waits to take the place of one that dies."""
+        with trio.fail_after(WAIT_SECONDS):
+            while await self._figure("spares_count") == 0:  # noqa: ASYNC110 # another process sets no event
+                await trio.sleep(POLL_SECONDS)
+
+    async def _figure(self, name: str) -> int:
         answer = await self.media.request(p.GetStatistics())
         assert isinstance(answer, p.Statistics)
-        return int(dict(answer.values)["peers_count"])
+        return int(answer.values[name])
 
     async def post(self, client: str, path: str, **body: Any) -> tuple[int, Any]:
         """Status and body of a request without a page."""
@@ -194,8 +200,8 @@ class Venue:
 
 @asynccontextmanager
 async def open_venue(browser: Browser) -> AsyncIterator[Venue]:
-    """A server with one media worker, on loopback."""
-    settings = HostSettings(config={"lost_seconds": LOST_SECONDS}, limits=CALM)
+    """A server with one media worker and a spare one, on loopback."""
+    settings = HostSettings(config={"lost_seconds": LOST_SECONDS}, limits=CALM, spare=True)
     async with (
         browser.use() as session,
         open_media("process", workers=1, settings=settings) as media,

@@ -1,9 +1,11 @@
 """`switchhook demo`: each API shows its main job on real input, and by name so do parts of the engine."""
 
+import logging
 import sys
 from collections.abc import Callable
 
 from engine.app.discovery import installed_apis
+from engine.app.logs import configure_logs
 from engine.errors import ConfigurationError
 
 
@@ -31,6 +33,8 @@ def _media(*, plain: bool, **_kept: bool) -> int:
     # Imported when it is shown: it brings a media library along.
     from engine.media.demo import run as show
 
+    # It kills a worker; what the log would say of that is what it shows.
+    configure_logs(logging.ERROR)
     return show(plain=plain)
 
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from engine.errors import MediaError
 from engine.media import protocol as p
@@ -76,6 +77,29 @@ async def test_a_worker_that_exits_by_itself_is_gone_as_well() -> None:
             await host.request(view("deadly"))
         await wait_event(reader, p.WorkerGone)
         assert isinstance(await host.request(publish()), p.Answered)
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [("deadly", "exit status 3"), ("stuck", "it gave no sign of life"), ("killed", "signal SIGKILL")],
+)
+async def test_the_log_says_what_a_worker_died_of_and_that_it_was_replaced(how: str, reason: str) -> None:
+    limits = msgspec.structs.replace(CALM, measure_seconds=0.1)
+    with capture_logs() as logs:
+        async with (
+            open_process_host(settings(silent_seconds=1.0, limits=limits)) as host,
+            host.events() as reader,
+        ):
+            await host.request(publish())
+            if how == "killed":
+                os.kill(pid_of(host), signal.SIGKILL)
+            with pytest.raises(p.WorkerGoneError):
+                await host.request(view(how if how != "killed" else "slow"), seconds=60)
+            await wait_event(reader, p.WorkerGone)
+            assert isinstance(await host.request(publish(), seconds=30), p.Answered)
+    gone, replaced = logs
+    assert (gone["event"], gone["worker"], gone["reason"]) == ("media_worker_gone", 0, reason)
+    assert (replaced["event"], replaced["worker"]) == ("media_worker_replaced", 0)
 
 
 async def test_one_worker_of_two_dies_alone() -> None:
@@ -166,14 +190,20 @@ async def test_a_worker_that_dies_at_each_start_is_tried_again(tmp_path: Path) -
     config = {"open": "once", "folder": str(folder)}
     async with open_process_host(settings(config=config)) as host, host.events() as reader:
         await host.request(publish())
-        os.kill(pid_of(host), signal.SIGKILL)
-        await wait_event(reader, p.WorkerGone)
-        for _ in range(2):
-            assert await wait_event(reader, p.MediaFault) == p.MediaFault(where="start", error="MediaError")
-        with pytest.raises(p.MediaTimeoutError):
-            await host.request(publish(), seconds=0.01)
+        with capture_logs() as logs:
+            os.kill(pid_of(host), signal.SIGKILL)
+            await wait_event(reader, p.WorkerGone)
+            for _ in range(2):
+                fault = await wait_event(reader, p.MediaFault)
+                assert fault == p.MediaFault(where="start", error="MediaError")
+            with pytest.raises(
+                p.MediaTimeoutError, match="no worker runs, media worker 0 cannot start: it end"
+            ):
+                await host.request(publish(), seconds=0.01)
         folder.rmdir()
         assert isinstance(await host.request(publish(), seconds=30), p.Answered)
+    assert [line["again_in_seconds"] for line in logs][:2] == [0.1, 0.3]
+    assert logs[1]["reason"] == "media worker 0 cannot start: it ended or is silent"
 
 
 async def test_a_drained_host_drains_fresh_workers_too() -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import attrs
 import msgspec
 import pytest
 
@@ -14,7 +15,7 @@ from engine.media import protocol as p
 from engine.media.host import HostSettings, WorkersHost, open_workers
 from engine.media.rights import packet_pair
 from engine.media.thread import WorkerThread, open_thread_host
-from tests.engine.media.rigs import CALM, STAND_IN, publish, settings, view, wait_event
+from tests.engine.media.rigs import CALM, REAL, STAND_IN, events_until, publish, settings, view, wait_event
 
 
 class Wire:
@@ -273,6 +274,16 @@ async def test_a_worker_above_its_memory_drains_and_ends() -> None:
         assert await wait_event(reader, p.WorkerGone) == p.WorkerGone(worker=0, peer_ids=())
 
 
+async def test_who_is_closed_at_the_end_of_a_drain_is_told_so_and_no_fault_is() -> None:
+    watched = attrs.evolve(limited(rss_max_bytes=1, drain_seconds=0.05), router=REAL)
+    async with open_workers(WorkerThread, watched) as host, host.events() as reader:
+        await host.request(publish())
+        gone = p.WorkerGone(worker=0, peer_ids=())
+        seen = [event for _, event in await events_until(reader, gone)]
+    assert p.PeerClosed(peer_id="ann", reason=p.CloseReason.DRAINED) in seen
+    assert not [event for event in seen if isinstance(event, p.MediaFault)]
+
+
 async def test_a_worker_without_peers_need_not_drain() -> None:
     async with open_watched() as host, host.events() as reader:
         await wait_event(reader, p.WorkerGone)
@@ -289,3 +300,22 @@ async def test_a_drain_that_fails_is_reported_and_ends_the_worker() -> None:
     async with open_watched({"drain": "crash"}) as host, host.events() as reader:
         assert await wait_event(reader, p.MediaFault) == p.MediaFault(where="worker", error="ValueError")
         await wait_event(reader, p.WorkerGone)
+
+
+async def test_a_worker_may_load_its_router_before_it_is_started() -> None:
+    async with open_wire() as wire:
+        wire.say(frames.Prepare(STAND_IN))
+        assert wire.hear() == frames.Prepared()
+        wire.say(start())
+        assert wire.hear() == frames.Ready()
+        wire.say(frames.Stop(1.0))
+        assert wire.hear_rest() == []
+
+
+@pytest.mark.parametrize("behind", [(), (start(),)])
+async def test_a_worker_that_cannot_load_its_router_says_so_and_ends(
+    behind: tuple[frames.Frame, ...],
+) -> None:
+    async with open_wire() as wire:
+        wire.say(frames.Prepare("tests.engine.media.standin:Missing"), *behind)
+        assert wire.hear_rest() == [frames.Failed("AttributeError")]
