@@ -76,7 +76,7 @@ def memory(options: Options) -> Iterator[Figure]:
     for name, kinds in (("AV", AV), ("audio", AUDIO)):
         grown = trio.run(_memory, options, kinds) / 1e3
         asked = "<= 125 kB" if kinds == AV else ""
-        note = f"PSS after a trim, {MEMORY_VIEWERS} viewers"
+        note = f"anonymous, after a trim, {MEMORY_VIEWERS} viewers"
         yield Figure(f"memory of an {name} viewer", grown, "kB", ask=asked, note=note)
 
 
@@ -85,10 +85,10 @@ async def _memory(options: Options, kinds: tuple[str, ...]) -> float:
         await stage.publish(1, kinds)
         # The first one brings in what all of them share.
         await stage.view(1, kinds)
-        before = (await stage.held())["pss_bytes"]
+        before = (await stage.held())["anonymous_bytes"]
         await stage.view(MEMORY_VIEWERS, kinds)
         await stage.run(1.0)
         after = await stage.held()
         assert after["viewers_count"] == MEMORY_VIEWERS + 1
         await stage.host.request(p.GetStatistics(peer_id="publisher-0"))
-        return (after["pss_bytes"] - before) / MEMORY_VIEWERS
+        return (after["anonymous_bytes"] - before) / MEMORY_VIEWERS

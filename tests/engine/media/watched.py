@@ -60,7 +60,7 @@ class Watched:
         # Freed memory stays in malloc's arenas and would pass for a leak.
         getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
         return {
-            "pss_bytes": float(pss_bytes()),
+            "anonymous_bytes": float(anonymous_bytes()),
             "objects_count": float(len(gc.get_objects())),
             "threads_count": float(threading.active_count()),
             "descriptors_count": float(len(list(Path("/proc/self/fd").iterdir()))),
@@ -76,9 +76,15 @@ class Watched:
             self._lags.append(1000 * (time.monotonic() - asked - PROBE_SECONDS))
 
 
-def pss_bytes(process: int | str = "self") -> int:
-    """Memory of a process, what it shares with others divided among them; Linux only."""
-    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE)
+def anonymous_bytes(process: int | str = "self") -> int:
+    """Memory of a process that no file backs; Linux only.
+
+    Not all of its memory: of the libraries that others have loaded too a process has a share, which grows when
+    those end.
+    """
+    found = re.search(
+        r"^Pss_Anon:\s+(\d+) kB", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE
+    )
     assert found is not None, "the kernel always tells it"
     return 1024 * int(found[1])
 

@@ -29,7 +29,7 @@ from machines.conference.rules.addresses import stream_address, view_address
 from machines.conference.settings import ConferenceSettings
 from tests.bench.conference import Connection
 from tests.engine.media.rigs import CALM, held
-from tests.engine.media.watched import NAME, pss_bytes
+from tests.engine.media.watched import NAME, anonymous_bytes
 
 pytestmark = pytest.mark.slow
 LARGE = os.environ.get("SWITCHHOOK_PROFILE") == "large"
@@ -128,8 +128,8 @@ class Hall:
             "worker descriptors": told.values["descriptors_count"],
             "worker threads": told.values["threads_count"],
             "worker tasks": told.values["loop_tasks_count"],
-            "bytes": float(pss_bytes()),
-            "worker bytes": told.values["pss_bytes"],
+            "bytes": float(anonymous_bytes()),
+            "worker bytes": told.values["anonymous_bytes"],
         }
 
 
