@@ -79,8 +79,8 @@ class Watched:
 def anonymous_bytes(process: int | str = "self") -> int:
     """Memory of a process that no file backs; Linux only.
 
-    Not all of its memory: of the libraries that others have loaded too a process has a share, which grows when
-    those end.
+    Not all of its memory: it has a share of the libraries that others have loaded too, which grows when those
+    end.
     """
     found = re.search(
         r"^Pss_Anon:\s+(\d+) kB", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE
