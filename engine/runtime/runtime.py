@@ -1,8 +1,9 @@
 """The runtime of one journal: dispatcher, timers, scopes, performers and followers, put together."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
 import attrs
 import structlog
@@ -36,6 +37,11 @@ DRAIN_SECONDS = 5.0
 
 RETRY_SECONDS = 1.0
 """How long a timer that could not be journaled waits before it fires again."""
+
+AT_ONCE_MAX = 512
+"""Commands of `ask_all` that are on their way at once: a batch of the journal's, far below what it queues."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger("switchhook.runtime")
 
@@ -97,6 +103,10 @@ class Runtime:
         self.submit(to, command, done, command_id=command_id)
         await arrived.wait()
         return answers[0]
+
+    async def ask_all(self, asked: Sequence[tuple[Address, Command]]) -> list[Answer]:
+        """Command many, sharing appends and never filling the journal; the answers in that order."""
+        return await _all(asked, lambda one, done: self.submit(*one, done))
 
     async def read(self, stream: str) -> StreamState:
         """The committed state of `stream`; not to be changed."""
@@ -234,25 +244,36 @@ class Runtime:
         self.dispatcher.submit_settled(address, owed, _ignore)
 
     async def _apply_restarts(self, addresses: set[Address]) -> None:
-        pending = len(addresses)
-        finished = trio.Event()
-
-        def done(answer: Answer) -> None:
-            nonlocal pending
-            pending -= 1
+        for answer in await _all(sorted(addresses), self.dispatcher.submit_restart):
             if answer.error is not None:
                 log.error("restart_policy_not_applied", reason=str(answer.error))
-            if not pending:
-                finished.set()
-
-        for address in sorted(addresses):
-            self.dispatcher.submit_restart(address, done)
-        if addresses:
-            await finished.wait()
 
     async def drain(self) -> None:
         """Wait for what is on its way into the journal."""
         await self.dispatcher.wait_idle()
+
+
+async def _all(asked: Sequence[T], submit: Callable[[T, Done], None]) -> list[Answer]:
+    """Submit all, so many at once as the journal takes, and wait for the answers in their order."""
+    answers: list[Answer] = []
+    for start in range(0, len(asked), AT_ONCE_MAX):
+        answers += await _answers(asked[start : start + AT_ONCE_MAX], submit)
+    return answers
+
+
+async def _answers(asked: Sequence[T], submit: Callable[[T, Done], None]) -> list[Answer]:
+    told: dict[int, Answer] = {}
+    finished = trio.Event()
+
+    def done(place: int, answer: Answer) -> None:
+        told[place] = answer
+        if len(told) == len(asked):
+            finished.set()
+
+    for place, one in enumerate(asked):
+        submit(one, partial(done, place))
+    await finished.wait()
+    return [told[place] for place in range(len(asked))]
 
 
 def _ignore(_answer: Answer) -> None:

@@ -124,7 +124,7 @@ class VideochatService(Service):
 
     async def recover(self) -> None:
         """After a restart nobody is connected: give every party of a live call the time of a lost socket."""
-        lost: dict[tuple[str, str], v.LoseDevice] = {}
+        lost: dict[tuple[str, str], None] = {}
         for stream, _ in await self.runtime.journal.heads((f"live:{v.RING}", f"live:{v.ROOM}")):
             try:
                 state = await self.runtime.read(stream)
@@ -133,12 +133,11 @@ class VideochatService(Service):
                 log.error("call_unreadable", stream=stream, reason=str(error))
                 continue
             for snapshot in state.members.values():
-                for user, device in _parties(snapshot.data):
-                    lost[user, device] = v.LoseDevice(device=device, last=True)
-        async with trio.open_nursery() as nursery:
-            # All at once: they share commits.
-            for (user, _), command in lost.items():
-                nursery.start_soon(self.runtime.ask, Address(v.LINE, user), command)
+                lost |= dict.fromkeys(_parties(snapshot.data))
+        asked = [(Address(v.LINE, user), v.LoseDevice(device=device, last=True)) for user, device in lost]
+        for answer in await self.runtime.ask_all(asked):
+            if answer.error is not None:
+                log.error("loss_not_noted", reason=str(answer.error))
 
     # -- what sessions need
 

@@ -13,7 +13,7 @@ from engine.journal.memory import MemoryJournal
 from engine.machine.step import Outcome
 from engine.machine.table import OnRestart
 from engine.runtime.performers import Asked, Performer
-from engine.runtime.runtime import Runtime, open_runtime
+from engine.runtime.runtime import AT_ONCE_MAX, Runtime, open_runtime
 from engine.runtime.world import World
 from engine.vocabulary import Address
 from tests.engine.runtime import doorbell as d
@@ -119,6 +119,26 @@ async def test_a_timer_that_is_dropped_never_fires(autojump_clock: trio.testing.
             await trio.sleep(1000)
             assert await state_of(runtime) is d.S.RINGING
         assert not await journal.timers()
+
+
+async def test_more_restarts_than_the_journal_queues_are_all_applied() -> None:
+    bells = range(2 * AT_ONCE_MAX + 1)
+    async with MemoryJournal(queue_max=AT_ONCE_MAX) as journal:
+        async with running(journal, OnRestart.DROP) as runtime:
+            pressed = [(Address(d.BELL, f"{one}"), d.Press(seconds=1_000.0)) for one in bells]
+            answers = await runtime.ask_all(pressed)
+            assert {answer.error for answer in answers} == {None}
+            assert len(await journal.timers()) == len(bells)
+        async with running(journal, OnRestart.DROP):
+            assert not await journal.timers()
+
+
+async def test_answers_of_many_come_in_the_order_of_the_questions() -> None:
+    async with running() as runtime:
+        asked = [(FRONT, d.Press()), (FRONT, d.Forbid()), (Address(d.BELL, "back"), d.Press())]
+        outcomes = [answer.outcome for answer in await runtime.ask_all(asked)]
+        assert outcomes == [Outcome.MOVED, Outcome.REFUSED, Outcome.MOVED]
+        assert await runtime.ask_all([]) == []
 
 
 async def test_a_timer_that_the_journal_could_not_take_fires_again(

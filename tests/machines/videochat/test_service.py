@@ -1,6 +1,7 @@
 """The videochat handshake over real sockets."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,12 @@ import trio
 from trio.testing import MockClock
 
 from engine.errors import TransportBrokenError
+from engine.journal.memory import MemoryJournal
+from engine.runtime.runtime import AT_ONCE_MAX
 from engine.runtime.world import World
 from engine.transport.websocket import connect
+from machines.videochat import vocabulary as v
+from machines.videochat.entries import REQUEST
 from machines.videochat.settings import VideochatSettings
 from machines.videochat.vocabulary import Glare
 from tests.machines.videochat.wiretap import Phone, exchange, find_service
@@ -452,3 +457,15 @@ async def test_after_a_restart_a_ring_rings_on(tmp_path: Path) -> None:
         seat = await bob.ask("acceptVideochatRequest", {"videochatRequestId": request})
         assert not seat["error"]["status"]
         await ann.hear("directVideochatRequestAccepted")
+
+
+async def test_after_a_restart_every_party_is_missed_however_many_there_are() -> None:
+    rings = range(AT_ONCE_MAX // 2 + 1)
+    async with MemoryJournal(queue_max=AT_ONCE_MAX) as journal:
+        async with exchange(journal) as server:
+            for one in rings:
+                command = v.RequestCall(initiator=f"a{one}", opponent=f"b{one}", device="d1")
+                await server.engine.start(REQUEST, command)
+        async with exchange(journal):
+            missed = Counter(timer.name.rpartition("/")[2] for timer in await journal.timers())
+        assert (missed["caller"], missed["target"]) == (len(rings), len(rings))
