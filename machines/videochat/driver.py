@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from engine.codec.wire import WireCodec
-from engine.effects import Ask
+from engine.effects import Request
 from engine.errors import (
     ConfigurationError,
     EngineError,
@@ -26,12 +26,9 @@ from engine.errors import (
     TransportError,
     TransportTimeoutError,
 )
-from engine.machine.compiled import compile_table
-from engine.machine.step import Snapshot, initial_snapshot
-from engine.machine.table import timer_name
+from engine.runtime.local import LocalMachine
 from engine.transport.link import Link
 from engine.transport.websocket import backoff
-from engine.vocabulary import Command, Effect, Stamp
 from machines.videochat import link as life
 from machines.videochat import wire
 from machines.videochat.cursor import Cursor
@@ -39,9 +36,6 @@ from machines.videochat.heard import AuthenticationError, Frame, Heard, Reader, 
 from machines.videochat.link import LINK_TABLE, LinkState
 
 OpenLink: TypeAlias = Callable[[], AbstractAsyncContextManager[Link]]
-
-_step = compile_table(LINK_TABLE)
-_COMMAND_OF = {timer_name(timer): timer.command for timer in LINK_TABLE.timers}
 
 
 class WhenFull(StrEnum):
@@ -111,8 +105,7 @@ class LinkDriver:
         self._settings = settings
         self._draw = draw
         self._delays: Iterator[float] = iter(())
-        self._life: Snapshot = initial_snapshot(LINK_TABLE, who.device)
-        self._changed = trio.Event()
+        self._machine = LocalMachine(LINK_TABLE, who.device, self._perform, self._end)
         self._hang_up = trio.CancelScope()
         self._ended_by: Callable[[], EngineError] | None = None
         """What the program or its configuration ended the client by; the machine has the other reasons."""
@@ -129,28 +122,27 @@ class LinkDriver:
     @property
     def state(self) -> LinkState:
         """Where the link stands."""
-        state: LinkState = self._life.state
-        return state
+        return self._machine.state
 
     async def wait_for(self, *states: LinkState) -> LinkState:
         """Wait until the link is in one of `states`; raises `failure()` when it can come there no more."""
         await trio.lowlevel.checkpoint()
         while self.state not in states:
             self._check_alive()
-            await self._changed.wait()
+            await self._machine.wait()
         return self.state
 
     def open(self) -> None:
         """Begin to dial."""
-        self._nursery.start_soon(self._fire_timers)
+        self._nursery.start_soon(self._machine.fire_timers)
         settings = self._settings
-        self._tell(
+        self._machine.tell(
             life.OpenClient(link_seconds=settings.link_seconds, give_up_seconds=settings.give_up_seconds)
         )
 
     def close(self) -> None:
         """End the client for good. Idempotent."""
-        self._tell(life.CloseClient())
+        self._machine.tell(life.CloseClient())
 
     async def ask(self, name: str, asked: object, event_id: str) -> Frame:
         """Ask, and wait for the answer over as many links as it takes.
@@ -170,21 +162,21 @@ class LinkDriver:
         """What ended the client: a new exception for each who is to be told."""
         if self._ended_by is not None:
             return self._ended_by()
-        reason = self._life.data.reason
+        reason = self._machine.data.reason
         match self.state:
             case LinkState.TAKEN_OVER:
                 return TakenOverError(f"device {self._who.device}: {reason}")
             case LinkState.REFUSED:
                 return AuthenticationError("the server turned the token away")
             case LinkState.FAULTY:
-                return RemoteProtocolError(self._life.data.path or "$", reason)
+                return RemoteProtocolError(self._machine.data.path or "$", reason)
             case LinkState.GIVEN_UP:
                 return TransportTimeoutError(reason)
             case _:
                 return TransportClosedError("this client is closed")
 
     def _check_alive(self) -> None:
-        if self.state in LINK_TABLE.final:
+        if self._machine.is_over:
             raise self.failure()
 
     # -- requests
@@ -218,53 +210,27 @@ class LinkDriver:
 
     # -- the machine
 
-    def _tell(self, command: Command) -> None:
-        """Step the link's machine, and do what it asks for."""
-        stamped = attrs.evolve(command, stamp=Stamp(at=trio.current_time()))
-        done = _step(self._life, stamped)
-        self._life = done.after
-        for effect in done.effects:
-            self._perform(effect)
-        self._changed.set()
-        self._changed = trio.Event()
-        if self.state in LINK_TABLE.final:
-            self._end()
-
-    def _perform(self, effect: Effect) -> None:
-        match effect:
-            case Ask(request=life.Dial(number)):
+    def _perform(self, request: Request) -> None:
+        match request:
+            case life.Dial(number):
                 self._outbox.clear()
                 self._hang_up = trio.CancelScope()
                 self._nursery.start_soon(self._dial, number, self._hang_up)
-            case Ask(request=life.Introduce()):
+            case life.Introduce():
                 who = self._who
-                asked = wire.Authenticate(token=who.token, device=who.device, since=self._cursor.resume)
-                self._post(self._written(wire.AUTHENTICATE, asked, ""))
-            case Ask(request=life.Resume()):
-                for request in self._asked.values():
-                    self._post(request)
-            case Ask(request=life.HangUp()):
+                shown = wire.Authenticate(token=who.token, device=who.device, since=self._cursor.resume)
+                self._post(self._written(wire.AUTHENTICATE, shown, ""))
+            case life.Resume():
+                for asked in self._asked.values():
+                    self._post(asked)
+            case life.HangUp():
                 self._hang_up.cancel()
-            case _:
-                # Timers: `_fire_timers` reads them from the snapshot.
-                pass
 
     def _end(self) -> None:
         """Nobody is to wait for what cannot come any more."""
         self._events_in.close()
         for request in self._asked.values():
             request.done.set()
-
-    async def _fire_timers(self) -> None:
-        while self.state not in LINK_TABLE.final:
-            timer = min(self._life.timers, key=lambda one: one.due, default=None)
-            with trio.move_on_at(float("inf") if timer is None else timer.due):
-                await self._changed.wait()
-                continue
-            assert timer is not None, "what never comes is not over"
-            left = tuple(one for one in self._life.timers if one is not timer)
-            self._life = msgspec.structs.replace(self._life, timers=left)
-            self._tell(_COMMAND_OF[timer.name]())
 
     # -- one link
 
@@ -277,20 +243,20 @@ class LinkDriver:
                     # From here on hanging up is to close the link, which may take its time.
                     self._hang_up = trio.CancelScope()
                     lost = TransportBrokenError("not authenticated in time")
-                    self._tell(life.NoteOpened(dial=number))
+                    self._machine.tell(life.NoteOpened(dial=number))
                     with self._hang_up:
                         await self._talk(link, number)
         except TransportError as error:
             lost = TransportBrokenError(str(error), getattr(error, "code", None))
         except RemoteProtocolError as fault:
-            self._tell(life.NoteFault(dial=number, path=fault.path, reason=fault.reason))
+            self._machine.tell(life.NoteFault(dial=number, path=fault.path, reason=fault.reason))
         except ConfigurationError as error:
             self._end_by(ConfigurationError, error.key, error.reason)
         delay = self._delay()
-        self._tell(life.LoseLink(dial=number, code=lost.code, reason=str(lost), delay_seconds=delay))
+        self._machine.tell(life.LoseLink(dial=number, code=lost.code, reason=str(lost), delay_seconds=delay))
 
     def _delay(self) -> float:
-        if not self._life.data.failures:
+        if not self._machine.data.failures:
             settings = self._settings
             self._delays = backoff(
                 self._draw,
@@ -308,7 +274,7 @@ class LinkDriver:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write, link)
             try:
-                while self.state not in LINK_TABLE.final:
+                while not self._machine.is_over:
                     self._take(self.reader.frame(await link.receive()), number)
             except EngineError as error:
                 # Raised again outside of the nursery, which would wrap it in a group.
@@ -332,10 +298,10 @@ class LinkDriver:
 
     def _take(self, frame: Frame, number: int) -> None:
         if frame.type == wire.INVALID_CONNECTION:
-            self._tell(life.NoteTakeOver(dial=number))
+            self._machine.tell(life.NoteTakeOver(dial=number))
         elif frame.type == wire.USER_INFO:
             self._cursor.begin(self.reader.welcome(frame).since)
-            self._tell(life.NoteWelcome(dial=number))
+            self._machine.tell(life.NoteWelcome(dial=number))
         elif frame.type in REQUESTS:
             self._take_answer(frame)
         elif frame.type == "error":

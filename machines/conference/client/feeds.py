@@ -13,13 +13,13 @@ import trio
 from engine.effects import Request
 from engine.errors import EngineError, LocalProtocolError, TransportClosedError, TransportError
 from engine.media import protocol as p
+from engine.runtime.local import LocalMachine
 from machines.conference import endpoints, wire
 from machines.conference import wire_answers as answers
 from machines.conference.client import feed as life
 from machines.conference.client.calls import Calls
 from machines.conference.client.errors import ConferenceRefusedError, FeedFailedError
 from machines.conference.client.feed import FEED_TABLE, FeedLife, FeedState
-from machines.conference.client.machine import Machine
 from machines.conference.client.parting import part, try_to
 from machines.conference.client.peers import ClientPeers
 from machines.conference.client.settings import ClientSettings
@@ -64,7 +64,7 @@ class FeedDriver(ABC):
         self.stream_id = stream_id
         self.is_played = False
         """The source has no more."""
-        self.machine = Machine(FEED_TABLE, stream_id, self._perform)
+        self.machine = LocalMachine(FEED_TABLE, stream_id, self._perform)
         self._stand = stand
         self._delays: Iterator[float] = iter(())
         self._opening = trio.CancelScope()
@@ -79,14 +79,12 @@ class FeedDriver(ABC):
     @property
     def state(self) -> FeedState:
         """Where it stands."""
-        state: FeedState = self.machine.state
-        return state
+        return self.machine.state
 
     @property
     def life(self) -> FeedLife:
         """What its machine remembers."""
-        data: FeedLife = self.machine.data
-        return data
+        return self.machine.data
 
     async def open(self) -> None:
         """Open it, and wait until it is live for the first time.

@@ -14,6 +14,7 @@ from engine.errors import (
     TransportError,
     TransportTimeoutError,
 )
+from engine.runtime.local import LocalMachine
 from engine.vocabulary import Command
 from machines.conference import endpoints, wire
 from machines.conference import wire_answers as answers
@@ -23,7 +24,6 @@ from machines.conference.client import session as life
 from machines.conference.client.errors import ConferenceOverError, ConferenceRefusedError
 from machines.conference.client.events import Resumed, Source
 from machines.conference.client.feeds import FeedDriver, Stand, StreamDriver, ViewDriver
-from machines.conference.client.machine import Machine
 from machines.conference.client.parting import part, try_to
 from machines.conference.client.picture import Picture, picture_of
 from machines.conference.client.session import SESSION_TABLE, SessionLife, SessionState
@@ -47,7 +47,7 @@ class SeatDriver:
         self._metadata = metadata
         self._register = register
         """Asks the host again to know the endpoint, which it may have dropped."""
-        self._machine = Machine(SESSION_TABLE, stand.endpoint_id, self._perform, self._end)
+        self._machine = LocalMachine(SESSION_TABLE, stand.endpoint_id, self._perform, self._end)
         self._delays: Iterator[float] = stand.delays()
         self._sources: tuple[Source, ...] = ()
         self._refusal: ConferenceRefusedError | None = None
@@ -72,8 +72,7 @@ class SeatDriver:
     @property
     def state(self) -> SessionState:
         """Where it stands."""
-        state: SessionState = self._machine.state
-        return state
+        return self._machine.state
 
     @property
     def picture(self) -> Picture:

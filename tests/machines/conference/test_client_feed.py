@@ -2,19 +2,16 @@
 
 import random
 
-import attrs
 import pytest
 
-from engine.effects import Ask, Request
 from engine.machine.check import check_table
-from engine.machine.compiled import compile_table
 from engine.machine.laws import breaches
-from engine.machine.step import Outcome, Snapshot, initial_snapshot
-from engine.vocabulary import Command, Stamp
+from engine.machine.step import Outcome
+from engine.vocabulary import Command
 from machines.conference.client import feed as life
 from machines.conference.client.feed import FEED_TABLE, REFUSALS_MAX, FeedLife, FeedState
+from tests.machines.stepped import Stepped
 
-step = compile_table(FEED_TABLE)
 ATTEMPTS = range(1, 5)
 SAMPLES: dict[type[Command], tuple[Command, ...]] = {
     life.NoteAnswered: tuple(life.NoteAnswered(attempt=one) for one in ATTEMPTS),
@@ -28,30 +25,11 @@ SAMPLES: dict[type[Command], tuple[Command, ...]] = {
 }
 
 
-class Life:
+class Life(Stepped[FeedState, FeedLife]):
     """A feed's machine that is stepped by hand."""
 
     def __init__(self) -> None:
-        self.now: Snapshot = initial_snapshot(FEED_TABLE, "s1")
-        self.asked: list[Request] = []
-        self.outcome = Outcome.MOVED
-
-    def tell(self, command: Command, at: float = 0.0) -> "Life":
-        """Step once."""
-        done = step(self.now, attrs.evolve(command, stamp=Stamp(at=at)))
-        self.now, self.outcome = done.after, done.outcome
-        self.asked = [effect.request for effect in done.effects if isinstance(effect, Ask)]
-        return self
-
-    @property
-    def state(self) -> FeedState:
-        state: FeedState = self.now.state
-        return state
-
-    @property
-    def data(self) -> FeedLife:
-        data: FeedLife = self.now.data
-        return data
+        super().__init__(FEED_TABLE, "s1")
 
 
 def live() -> Life:

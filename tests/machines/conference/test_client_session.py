@@ -1,23 +1,20 @@
 """The life of a client's seat: its table, step by step, and the laws of every table."""
 
 import random
+from typing import Self
 
-import attrs
 import pytest
 
-from engine.effects import Ask, Request, StartTimer, StopTimer
 from engine.machine.check import check_table
-from engine.machine.compiled import compile_table
 from engine.machine.laws import breaches
-from engine.machine.step import Outcome, Snapshot, initial_snapshot
-from engine.vocabulary import Command, Event, Stamp
+from engine.machine.step import Outcome
+from engine.vocabulary import Command, Event
 from machines.conference import api
 from machines.conference import wire_events as told
 from machines.conference.client import session as life
 from machines.conference.client.picture import Picture
 from machines.conference.client.session import SESSION_TABLE, SessionLife, SessionState
-
-step = compile_table(SESSION_TABLE)
+from tests.machines.stepped import Stepped
 
 
 def joined(version: int | None, endpoint: str = "bob-1") -> told.ConferenceEvent:
@@ -58,40 +55,17 @@ SAMPLES: dict[type[Command], tuple[Command, ...]] = {
 }
 
 
-class Life:
+class Life(Stepped[SessionState, SessionLife]):
     """A seat's machine that is stepped by hand."""
 
     def __init__(self) -> None:
-        self.now: Snapshot = initial_snapshot(SESSION_TABLE, "ann-1")
-        self.asked: list[Request] = []
-        self.outcome = Outcome.MOVED
+        super().__init__(SESSION_TABLE, "ann-1")
 
-    def tell(self, command: Command, at: float = 0.0) -> "Life":
-        """Step once."""
-        done = step(self.now, attrs.evolve(command, stamp=Stamp(at=at)))
-        self.now, self.outcome = done.after, done.outcome
-        self.asked = [effect.request for effect in done.effects if isinstance(effect, Ask)]
-        assert all(isinstance(effect, Ask | StartTimer | StopTimer) for effect in done.effects)
-        return self
-
-    def hear(self, *events: told.ConferenceEvent) -> "Life":
+    def hear(self, *events: told.ConferenceEvent) -> Self:
+        """Step once for each."""
         for event in events:
             self.tell(life.Hear(event))
         return self
-
-    @property
-    def state(self) -> SessionState:
-        state: SessionState = self.now.state
-        return state
-
-    @property
-    def data(self) -> SessionLife:
-        data: SessionLife = self.now.data
-        return data
-
-    @property
-    def timers(self) -> dict[str, float]:
-        return {timer.name: timer.due for timer in self.now.timers}
 
 
 def inside(version: int = 3) -> Life:

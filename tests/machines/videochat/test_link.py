@@ -2,17 +2,15 @@
 
 import random
 
-import attrs
 import pytest
 
-from engine.effects import Ask, StartTimer, StopTimer
 from engine.machine.check import check_table
-from engine.machine.compiled import compile_table
 from engine.machine.laws import breaches
-from engine.machine.step import Outcome, Snapshot, initial_snapshot
-from engine.vocabulary import Command, Stamp
+from engine.machine.step import Outcome
+from engine.vocabulary import Command
 from machines.videochat import api, link, session
-from machines.videochat.link import LINK_TABLE, LinkLife, LinkState, Request
+from machines.videochat.link import LINK_TABLE, LinkLife, LinkState
+from tests.machines.stepped import Stepped
 
 SAMPLES: dict[type[Command], tuple[Command, ...]] = {
     kind: tuple(kind(dial=dial) for dial in range(1, 4))  # type: ignore[call-arg]  # all of these have a dial
@@ -25,38 +23,12 @@ SAMPLES: dict[type[Command], tuple[Command, ...]] = {
     )
 }
 
-step = compile_table(LINK_TABLE)
 
-
-class Life:
+class Life(Stepped[LinkState, LinkLife]):
     """A link's machine that is stepped by hand."""
 
     def __init__(self) -> None:
-        self.now: Snapshot = initial_snapshot(LINK_TABLE, "phone")
-        self.asked: list[Request] = []
-        self.outcome = Outcome.MOVED
-
-    def tell(self, command: Command, at: float = 0.0) -> "Life":
-        """Step once."""
-        done = step(self.now, attrs.evolve(command, stamp=Stamp(at=at)))
-        self.now, self.outcome = done.after, done.outcome
-        self.asked = [effect.request for effect in done.effects if isinstance(effect, Ask)]
-        assert all(isinstance(effect, Ask | StartTimer | StopTimer) for effect in done.effects)
-        return self
-
-    @property
-    def state(self) -> LinkState:
-        state: LinkState = self.now.state
-        return state
-
-    @property
-    def life(self) -> LinkLife:
-        life: LinkLife = self.now.data
-        return life
-
-    @property
-    def timers(self) -> dict[str, float]:
-        return {timer.name: timer.due for timer in self.now.timers}
+        super().__init__(LINK_TABLE, "phone")
 
 
 def ready(at: float = 0.0) -> Life:
@@ -94,7 +66,7 @@ def test_a_link_is_dialled_introduced_and_resumed() -> None:
 
 def test_a_lost_link_is_dialled_again_after_its_delay() -> None:
     life = ready().tell(link.LoseLink(dial=1, code=1006, reason="gone", delay_seconds=2.0), at=10.0)
-    assert (life.state, life.life.failures, life.life.reason) == (LinkState.WAITING, 1, "gone")
+    assert (life.state, life.data.failures, life.data.reason) == (LinkState.WAITING, 1, "gone")
     assert life.timers == {"Redial": 12.0, "GiveUp": 310.0}
     life.tell(link.Redial(), at=12.0)
     assert (life.state, life.asked) == (LinkState.CONNECTING, [link.Dial(2)])
@@ -104,7 +76,7 @@ def test_dialling_again_does_not_prolong_the_time_to_give_up() -> None:
     life = ready().tell(link.LoseLink(dial=1, delay_seconds=2.0), at=10.0).tell(link.Redial(), at=12.0)
     life.tell(link.LoseLink(dial=2, delay_seconds=4.0), at=13.0)
     assert life.timers == {"Redial": 17.0, "GiveUp": 310.0}
-    assert life.life.failures == 2
+    assert life.data.failures == 2
     life.tell(link.GiveUp(), at=310.0)
     assert (life.state, life.asked) == (LinkState.GIVEN_UP, [link.HangUp()])
 
@@ -112,18 +84,18 @@ def test_dialling_again_does_not_prolong_the_time_to_give_up() -> None:
 def test_giving_up_says_why_the_last_link_was_lost() -> None:
     life = Life().tell(link.OpenClient(give_up_seconds=3.0))
     life.tell(link.LoseLink(dial=1, reason="no connection", delay_seconds=9.0)).tell(link.GiveUp(), at=3.0)
-    assert life.life.reason == "not ready for 3 seconds; last: no connection"
+    assert life.data.reason == "not ready for 3 seconds; last: no connection"
     silent = Life().tell(link.OpenClient(give_up_seconds=3.0)).tell(link.GiveUp(), at=3.0)
-    assert silent.life.reason == "not ready for 3 seconds"
+    assert silent.data.reason == "not ready for 3 seconds"
 
 
 def test_only_a_settled_link_forgets_the_failures_before_it() -> None:
     life = ready().tell(link.LoseLink(dial=1)).tell(link.Redial())
     life.tell(link.NoteOpened(dial=2)).tell(link.NoteWelcome(dial=2))
-    assert life.life.failures == 1
+    assert life.data.failures == 1
     assert life.timers == {"SettleLink": link.SETTLED_SECONDS}
     life.tell(link.SettleLink(), at=link.SETTLED_SECONDS)
-    assert (life.state, life.life.failures) == (LinkState.READY, 0)
+    assert (life.state, life.data.failures) == (LinkState.READY, 0)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +128,7 @@ def test_a_device_that_was_taken_over_never_dials_again() -> None:
 
 def test_a_fault_ends_the_client_with_its_place() -> None:
     life = ready().tell(link.NoteFault(dial=1, path="$.data", reason="is not JSON"))
-    assert (life.state, life.life.path, life.life.reason) == (LinkState.FAULTY, "$.data", "is not JSON")
+    assert (life.state, life.data.path, life.data.reason) == (LinkState.FAULTY, "$.data", "is not JSON")
 
 
 def test_what_an_older_link_says_is_ignored() -> None:

@@ -1,7 +1,7 @@
-"""A table that a client steps in its memory: nothing of it is journaled, and its clock need not be UTC."""
+"""A machine in memory, such as a client's: nothing of it is journaled, and its clock need not be UTC."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Generic
 
 import attrs
 import msgspec
@@ -10,19 +10,19 @@ import trio
 from engine.effects import Ask, Request
 from engine.machine.compiled import compile_table
 from engine.machine.step import Snapshot, initial_snapshot
-from engine.machine.table import Table, timer_name
+from engine.machine.table import D, S, Table, timer_name
 from engine.vocabulary import Command, Stamp
 
 
-class Machine:
-    """One machine of a client.
+class LocalMachine(Generic[S, D]):
+    """One machine, stepped by whoever made it, with trio's time.
 
     `perform` is called with what it asks for, in order, and `end` once, when it is over; neither waits.
     """
 
     def __init__(
         self,
-        table: Table[Any, Any],
+        table: Table[S, D],
         key: str,
         perform: Callable[[Request], None],
         end: Callable[[], None] = lambda: None,
@@ -36,14 +36,16 @@ class Machine:
         self._command_of = {timer_name(timer): timer.command for timer in table.timers}
 
     @property
-    def state(self) -> Any:
+    def state(self) -> S:
         """Where it stands."""
-        return self._now.state
+        state: S = self._now.state
+        return state
 
     @property
-    def data(self) -> Any:
+    def data(self) -> D:
         """What it remembers."""
-        return self._now.data
+        data: D = self._now.data
+        return data
 
     @property
     def is_over(self) -> bool:
