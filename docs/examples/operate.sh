@@ -16,7 +16,7 @@ for path in ("/healthz", "/readyz"):
 PYTHON
 
 # A copy that is sound while the server writes.
-python -c 'import apsw; apsw.Connection("calls.db").execute("VACUUM INTO \"backup.db\"")'
+switchhook backup backup.db --journal sqlite:///calls.db > /dev/null
 
 kill -TERM $server
 wait $server && echo "the server ended with 0"

@@ -154,6 +154,17 @@ def replay(
     _exit(run(journal, own=api or []))
 
 
+@app.command(epilog="Example: switchhook backup /backup/calls.db --journal sqlite:///calls.db")
+def backup(
+    file: Annotated[Path, typer.Argument(help="The copy; it must not be there yet")],
+    journal: JournalOption = JOURNAL,
+) -> None:
+    """Copy a journal, users included, while the server may be running; the copy is for its owner alone."""
+    from engine.app.commands.backup import run
+
+    _exit(run(file, journal))
+
+
 @users.command("add", epilog='Example: switchhook users add ann --first-name Ann --company-name "ACME"')
 def users_add(
     user: Annotated[str, typer.Argument(help="The user's id")],

@@ -46,7 +46,7 @@ def test_the_help_imports_nothing_that_takes_long() -> None:
 def test_each_command_has_help_with_an_example(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for command in ("serve", "demo", "diagram", "check", "events", "replay", "users add"):
+    for command in ("serve", "demo", "diagram", "check", "events", "replay", "backup", "users add"):
         assert run(monkeypatch, *command.split(), "--help") == 0
         assert "Example" in capsys.readouterr().out
 
@@ -99,7 +99,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_commands_are_those_of_the_manual() -> None:
     names = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    assert names == {"serve", "demo", "diagram", "check", "events", "replay", "bench"}
+    assert names == {"serve", "demo", "diagram", "check", "events", "replay", "backup", "bench"}
 
 
 @pytest.mark.slow
@@ -121,6 +121,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         ("check videochat shop.calls", "check.run", ["videochat", "shop.calls"]),
         ("events some --follow", "events.run", "some"),
         ("replay sqlite:///a.db", "replay.run", "sqlite:///a.db"),
+        ("backup copy.db --journal sqlite:///a.db", "backup.run", Path("copy.db")),
         ("users add ann --journal sqlite:///a.db", "users.add", "sqlite:///a.db"),
         ("users list --journal sqlite:///a.db", "users.list_all", "sqlite:///a.db"),
         ("users token ann --journal sqlite:///a.db", "users.token", "sqlite:///a.db"),
