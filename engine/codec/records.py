@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from itertools import islice
-from types import NoneType
+from pathlib import PurePath
+from types import ModuleType, NoneType
 from typing import Any, TypeAlias
 
 import attrs
@@ -95,10 +96,18 @@ _PACK_FAULTS = (UnfitError, TypeError, ValueError, OverflowError, AttributeError
 
 
 def tag_of(cls: type) -> str:
-    """`<package>.<Class>`, the package being the last folder of the module: `videochat.RingAccepted`."""
+    """`<package>.<Class>`, the package being the last folder of the module: `videochat.RingAccepted`.
+
+    A module outside of packages stands for one, by the same name whether it is imported or run.
+    """
     module = sys.modules[cls.__module__]
-    package = (module.__package__ or cls.__module__).split(".")
+    package = (module.__package__ or _name_of(module)).split(".")
     return f"{package[0] if package[0] == 'engine' else package[-1]}.{cls.__name__}"
+
+
+def _name_of(module: ModuleType) -> str:
+    file = getattr(module, "__file__", None) if module.__name__ == "__main__" else None
+    return PurePath(file).stem if file else module.__name__
 
 
 class RecordCodec:

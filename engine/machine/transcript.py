@@ -19,9 +19,9 @@ A command's line ends in the addressed machine's state after it, or in `refused 
 `deferred` or `duplicate`. Below it stands what was said: effects (`!`) in their order and without a gap;
 events of the machines likewise, or none at all where they do not matter. Field lists are partial; an object
 is named by its first field, a mapping by its keys. `card.name=` is a field of an object, `metadata.limit=`
-the value of a mapping's key. `$name` stands for whatever it meets first. Kinds may be shortened to their last
-word. `after TITLE` plays an earlier scene of the file first; `same` in place of a command sends the last one
-again, id and all.
+the value of a mapping's key. `$name` stands for whatever it meets first. Kinds are written by their last
+word; a command's line may have the whole name. `after TITLE` plays an earlier scene of the file first; `same`
+in place of a command sends the last one again, id and all.
 """
 
 import re
@@ -101,6 +101,7 @@ def play(family: Family, scene: Scene, on: Stage | None = None) -> Stage:
     Raises:
         TranscriptError: at the first line that does not hold, with what happened instead.
     """
+    __tracebackhide__ = True  # pytest shows the reader's own test, and the line of his transcript
     return _Player(on or Stage(family)).play(scene)
 
 
@@ -126,6 +127,7 @@ class _Player:
         self._sent = 0
 
     def play(self, scene: Scene) -> Stage:
+        __tracebackhide__ = True
         lines = list(scene.lines)
         while lines:
             number, line = lines.pop(0)

@@ -1,13 +1,15 @@
 """The documents: which there are, what stands in them, and the parts that are made from code.
 
 A page written by hand may hold `<!-- KIND: WHAT -->` ... `<!-- end -->`, and what is between is made:
-`generated: NAME` by `engine.app.reference`, `file: PATH` the whole file, `file: PATH NAME` one definition of
+`generated: NAME` by `engine.app.reference` (`generated: diagram docs.MODULE` from
+the table of an example), `file: PATH` the whole file, `file: PATH NAME` one definition of
 it, `output: PATH` what the example prints.
 """
 
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,7 +20,9 @@ from pathlib import Path
 import attrs
 
 from engine.app.discovery import installed_apis
+from engine.app.lookup import kinds_named
 from engine.app.reference import FOLDER, blocks, pages
+from engine.machine.diagram import mermaid
 
 ROOT = Path(__file__).parents[2]
 COMMAND = "python -m tests.contracts.write_docs"
@@ -82,15 +86,21 @@ def blocks_of(path: Path) -> Iterator[Block]:
 
 
 def examples() -> list[Path]:
-    """The programs among the examples."""
+    """The programs among the examples; a folder of files has a script that runs them."""
     folder = ROOT / "docs" / "examples"
-    return sorted([*folder.glob("*.py"), *folder.glob("*.sh")])
+    return sorted([*folder.glob("*.py"), *folder.rglob("*.sh")])
 
 
 @cache
 def output_of(path: str) -> str:
-    """What an example prints, run in an empty folder; it must end well and warn of nothing."""
+    """What an example prints, run in an empty folder; it must end well and warn of nothing.
+
+    A script in a folder of its own finds the files beside it.
+    """
+    beside = (ROOT / path).parent
     with tempfile.TemporaryDirectory() as folder:
+        if beside.name != "examples":
+            shutil.copytree(beside, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__*__*"))
         bin_folder = Path(sys.executable).parent
         environment = {
             **os.environ,
@@ -114,6 +124,9 @@ def output_of(path: str) -> str:
 
 
 def _made(kind: str, what: str) -> str:
+    if kind == "generated" and what.startswith("diagram docs."):
+        (machine,) = kinds_named(what.removeprefix("diagram "))
+        return f"```mermaid\n{mermaid(machine.table)}```"
     if kind == "generated":
         return blocks(installed_apis())[what]
     path, _, names = what.partition(" ")

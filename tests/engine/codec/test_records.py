@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import ModuleType
 from typing import Any, ClassVar
 
 import attrs
@@ -116,6 +117,24 @@ def test_tags_are_the_folder_and_the_class() -> None:
     assert CODEC.tag_of(Rang) == "codec.Rang"
     assert CODEC.tag_of(CommandDeferred) == "engine.CommandDeferred"
     assert tag_of(attrs.make_class("Loose", {})) == "codec.Loose"
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "tag"),
+    [
+        ("shop", "/srv/shop.py", "shop.Loose"),
+        ("__main__", "/srv/shop.py", "shop.Loose"),
+        ("__main__", None, "__main__.Loose"),
+    ],
+)
+def test_a_module_has_the_same_tags_whether_it_is_imported_or_run(
+    name: str, file: str | None, tag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType(name)
+    if file is not None:
+        module.__file__ = file
+    monkeypatch.setitem(sys.modules, name, module)
+    assert tag_of(type("Loose", (), {"__module__": name})) == tag
 
 
 def test_the_engines_own_words_need_no_registration() -> None:

@@ -1,0 +1,1 @@
+"""Files of the tutorial about a lifecycle of one's own."""
