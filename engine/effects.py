@@ -50,6 +50,17 @@ class StopTimer(Effect):
 
 
 @attrs.frozen
+class ProlongTimer(Effect):
+    """Fire `name`, which runs, no sooner than `due` (UTC seconds). Said by a reaction without an event.
+
+    It is not journaled: a restart forgets it, so that the timer has to be one that a restart arms anew.
+    """
+
+    name: str
+    due: float
+
+
+@attrs.frozen
 class Request:
     """What a port is asked to do; each port has its own subclasses."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from engine.codec.records import RecordCodec, StreamSnapshot
-from engine.effects import Ask, Reply, StartTimer, StopTimer, Tell
+from engine.effects import Ask, ProlongTimer, Reply, StartTimer, StopTimer, Tell
 from engine.errors import CodecError, JournalCorruptError
 from engine.journal.port import Loaded
 from engine.machine.family import (
@@ -23,6 +23,9 @@ from engine.machine.family import (
 from engine.machine.step import CommandDeferred, Snapshot, arm, step
 from engine.machine.table import Table
 from engine.vocabulary import Address, Command, Effect, Message, Stamp
+
+_INWARD = (StartTimer, StopTimer, ProlongTimer, Tell)
+"""Effects that have no key, because nothing outside is asked by them."""
 
 
 class Episode(msgspec.Struct, frozen=True):
@@ -213,5 +216,5 @@ def _effects_again(
                 said = family.step(episode.member, now, episode.cause).effects
             except RuleError as error:
                 raise _unfoldable(episode, f"{error} when it is stepped again") from error
-            yield episode, [one for one in said if not isinstance(one, StartTimer | StopTimer | Tell)]
+            yield episode, [one for one in said if not isinstance(one, _INWARD)]
         fold_episode(family, state, episode)

@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 import attrs
 import msgspec
 
-from engine.effects import Ask, Send, StartTimer, StopTimer, Tell
+from engine.effects import Ask, ProlongTimer, Send, StartTimer, StopTimer, Tell
 from engine.errors import TableError
 from engine.machine.compiled import Stepper, compile_table
 from engine.machine.step import CommandDeferred, Outcome, Snapshot, Step, initial_snapshot
@@ -125,6 +126,8 @@ class Change(msgspec.Struct):
     members: dict[Address, Snapshot] = {}
     seen: list[tuple[str, int]] = []
     timers: dict[str, float | None] = {}
+    prolonged: dict[str, float] = {}
+    """Timers that run and fire later than the journal has it, by their name in its index; UTC seconds."""
     born: list[Address] = []
     """Machines with their first event."""
     ended: list[Address] = []
@@ -213,12 +216,19 @@ class Family:
 class Draft:
     """Commands decided one after another on top of a world, none of it journaled yet.
 
-    `world` maps the names of loaded streams to their states; it is read, never changed.
+    `world` maps the names of loaded streams to their states, `prolonged` the names of timers to when they
+    may fire; they are read, never changed.
     """
 
-    def __init__(self, family: Family, world: Mapping[str, StreamState]) -> None:
+    def __init__(
+        self,
+        family: Family,
+        world: Mapping[str, StreamState],
+        prolonged: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self._family = family
         self._world = world
+        self._prolonged = prolonged
         self._mine: set[str] = set()
         self.changes: dict[str, Change] = {}
         """By stream, in the order of first touch; a stream that was only read has no records."""
@@ -235,15 +245,18 @@ class Draft:
             AbsentError: a stream must be loaded first.
             RuleError: a rule raised; nothing is kept.
         """
-        return _Turn(self._family, self._world, self.changes, command.stamp).run(to, command, timer, fresh)
+        return self._turn(command.stamp).run(to, command, timer, fresh)
 
     def decide_restart(self, to: Address, stamp: Stamp) -> Decision:
         """Give the timers of `to` what their restart policies say; nothing is kept until `accept`."""
-        return _Turn(self._family, self._world, self.changes, stamp).restart(to)
+        return self._turn(stamp).restart(to)
 
     def decide_settled(self, to: Address, owed: str, stamp: Stamp) -> Decision:
         """Note that what `to` had asked under the name `owed` is done; nothing is kept until `accept`."""
-        return _Turn(self._family, self._world, self.changes, stamp).settle(to, owed)
+        return self._turn(stamp).settle(to, owed)
+
+    def _turn(self, stamp: Stamp) -> "_Turn":
+        return _Turn(self._family, self._world, self._prolonged, self.changes, stamp)
 
     def accept(self, decision: Decision) -> None:
         """Keep what `decision` changed; later decisions build on it."""
@@ -260,6 +273,7 @@ class Draft:
             mine.members |= change.members
             mine.seen += change.seen
             mine.timers |= change.timers
+            prolong(mine.prolonged, change)
             mine.born += change.born
             mine.ended += change.ended
 
@@ -271,11 +285,13 @@ class _Turn:
         self,
         family: Family,
         world: Mapping[str, StreamState],
+        prolonged: Mapping[str, float],
         drafted: Mapping[str, Change],
         stamp: Stamp,
     ) -> None:
         self._family = family
         self._world = world
+        self._prolonged = prolonged
         self._drafted = drafted
         self._stamp = stamp
         self._changes: dict[str, Change] = {}
@@ -325,13 +341,13 @@ class _Turn:
                 moved.append(TimerMoved(pending.name, self._stamp.at + seconds))
         for event in moved:
             now = move_timer(now, event)
-            change.timers[_index_name(to, event.name)] = event.due
+            change.timers[index_name(to, event.name)] = event.due
             change.records.append(Record(to, now.state.name, now.entries, event))
             change.members[to] = self._family.kept(to, now)
         return Decision(Outcome.MOVED, "", to, self._changes)
 
     def settle(self, to: Address, owed: str) -> Decision:
-        self._change(self._family.stream_of(to), fresh=False).timers[_index_name(to, owed)] = None
+        self._change(self._family.stream_of(to), fresh=False).timers[index_name(to, owed)] = None
         return Decision(Outcome.MOVED, "", to, self._changes)
 
     def _step(self, address: Address, command: Command, timer: str | None, fresh: bool) -> Step | None:
@@ -340,10 +356,10 @@ class _Turn:
         now = self._snapshot(address)
         if timer is not None:
             pending = next((one for one in now.timers if one.name == timer), None)
-            if pending is None or command.stamp.at < pending.due:
+            if pending is None or command.stamp.at < max(pending.due, self._may_fire(address, timer)):
                 return None
             now = without_timer(now, timer)
-            change.timers[_index_name(address, timer)] = None
+            change.timers[index_name(address, timer)] = None
         step = self._family.step(address, now, command)
         if step.outcome is Outcome.REFUSED:
             return step
@@ -375,14 +391,32 @@ class _Turn:
             change.seen.append((command.stamp.id, first))
         for effect in step.effects:
             if isinstance(effect, StartTimer):
-                change.timers[_index_name(address, effect.name)] = effect.due
+                change.timers[index_name(address, effect.name)] = effect.due
             elif isinstance(effect, StopTimer):
-                change.timers[_index_name(address, effect.name)] = None
+                change.timers[index_name(address, effect.name)] = None
+            elif isinstance(effect, ProlongTimer):
+                self._prolong(change, address, after, effect)
             elif not isinstance(effect, Tell):
                 self._perform(stream, change.version, address, effect, versioned=bool(step.events))
         for version, event in enumerate(step.events, first):
             for send in self._family.announced(address, event):
                 self._perform(stream, version, address, send)
+
+    def _prolong(self, change: Change, address: Address, after: Snapshot, effect: ProlongTimer) -> None:
+        timers = self._family.kinds[address.kind].table.timers_of[after.state]
+        rearmed = [timer_name(one) for one in timers if one.on_restart is OnRestart.REARM and one.seconds]
+        if effect.name not in rearmed:
+            raise RuleError(address) from TableError(
+                f"{effect.name} is no timer of {after.state.name} that a restart arms anew"
+            )
+        change.prolonged[index_name(address, effect.name)] = effect.due
+
+    def _may_fire(self, address: Address, timer: str) -> float:
+        """From when on; a timer that was started or stopped since is not prolonged."""
+        name, drafted = index_name(address, timer), self._drafted.get(self._family.stream_of(address))
+        if drafted is not None and (name in drafted.prolonged or name in drafted.timers):
+            return drafted.prolonged.get(name, 0.0)
+        return self._prolonged.get(name, 0.0)
 
     def _perform(
         self, stream: str, version: int, address: Address, effect: Effect, *, versioned: bool = True
@@ -396,7 +430,7 @@ class _Turn:
                 raise RuleError(address) from TableError(
                     "an effect that is asked needs an event to be known by"
                 )
-            self._changes[stream].timers[_index_name(address, owed_name(version, index))] = self._stamp.at
+            self._changes[stream].timers[index_name(address, owed_name(version, index))] = self._stamp.at
         self._performances.append(Performance(key, stream, version, address, effect, self._stamp))
 
     def _change(self, stream: str, fresh: bool) -> Change:
@@ -454,6 +488,7 @@ def _copy(change: Change) -> Change:
         {**change.members},
         [*change.seen],
         {**change.timers},
+        {**change.prolonged},
         [*change.born],
         [*change.ended],
     )
@@ -473,6 +508,13 @@ def move_timer(now: Snapshot, event: TimerMoved) -> Snapshot:
 def without_timer(now: Snapshot, name: str) -> Snapshot:
     """`now` with the timer gone."""
     return msgspec.structs.replace(now, timers=tuple(timer for timer in now.timers if timer.name != name))
+
+
+def prolong(prolonged: dict[str, float], change: Change) -> None:
+    """Bring what is known of prolonged timers behind `change`, in place."""
+    for name in change.timers:
+        prolonged.pop(name, None)
+    prolonged |= change.prolonged
 
 
 def apply_change(family: Family, state: StreamState, change: Change) -> None:
@@ -502,7 +544,7 @@ def remember(state: StreamState, command_id: str, version: int) -> None:
         del state.seen[next(iter(state.seen))]
 
 
-def _index_name(address: Address, timer: str) -> str:
+def index_name(address: Address, timer: str) -> str:
     """The timer's name in the journal's index; `split_index_name` takes it apart."""
     return f"{address}/{timer}"
 

@@ -12,6 +12,7 @@ from engine.machine.family import (
     Family,
     StreamState,
     apply_change,
+    prolong,
     split_index_name,
 )
 from engine.machine.step import Outcome, Snapshot, Step, choose
@@ -32,6 +33,7 @@ class Stage:
         """The same with the place of the entry that decided; steps that others refused do not count."""
         self._watched = _Watched(family)
         self._timers: list[tuple[float, int, str]] = []
+        self._prolonged: dict[str, float] = {}
         self._count = 0
 
     def send(
@@ -41,7 +43,7 @@ class Stage:
         self._count += 1
         stamp = Stamp(at=self.now, id=command_id or f"command-{self._count}", entropy=f"{self._count:064x}")
         self._watched.steps.clear()
-        draft = Draft(self._watched, self.streams)
+        draft = Draft(self._watched, self.streams, self._prolonged)
         decision = draft.decide(to, attrs.evolve(command, stamp=stamp), timer=timer)
         draft.accept(decision)
         for stream, change in draft.changes.items():
@@ -50,6 +52,7 @@ class Stage:
             for name, due in change.timers.items():
                 if due is not None:
                     heapq.heappush(self._timers, (due, self._count, name))
+            prolong(self._prolonged, change)
         self._note(decision)
         return decision
 
@@ -63,7 +66,10 @@ class Stage:
         end = self.now + seconds
         done: list[Decision] = []
         while self._timers and self._timers[0][0] <= end:
-            due, _, name = heapq.heappop(self._timers)
+            due, count, name = heapq.heappop(self._timers)
+            if self._prolonged.get(name, due) > due:
+                heapq.heappush(self._timers, (self._prolonged[name], count, name))
+                continue
             self.now = max(self.now, due)
             address, timer = split_index_name(name)
             table = self.family.kinds[address.kind].table

@@ -32,6 +32,7 @@ from engine.machine.family import (
     Performance,
     RuleError,
     StreamState,
+    index_name,
 )
 from engine.machine.step import Outcome
 from engine.machine.table import Crash, RebuildOnCrash
@@ -157,6 +158,10 @@ class Dispatcher:
         """The committed state of a loaded stream; not to be changed."""
         return self._streams.loaded.get(stream)
 
+    def may_fire(self, address: Address, timer: str) -> float:
+        """From when on a running timer may fire (UTC seconds); 0 unless it was prolonged."""
+        return self._streams.prolonged.get(index_name(address, timer), 0.0)
+
     async def read(self, stream: str) -> StreamState:
         """The committed state of `stream`, read from the journal if need be; not to be changed."""
         return await self._streams.read(stream)
@@ -186,7 +191,7 @@ class Dispatcher:
         self._answers.tell()
 
     def _empty(self) -> _Batch:
-        return _Batch(Draft(self._family, self._streams.loaded), [])
+        return _Batch(Draft(self._family, self._streams.loaded, self._streams.prolonged), [])
 
     def _sent(self, batch: _Batch) -> _Batch:
         """Append the batch, and begin another."""

@@ -78,6 +78,8 @@ class Runtime:
         self.scopes = Scopes(nursery, self._scope_failed)
         self._performers = Performers(performers, self.scopes, self.tell, self._settle)
         self._waiters: dict[str, _Waiter] = {}
+        self._put_back: dict[tuple[Address, str], float] = {}
+        """Where timers that were put back stand in the heap, UTC seconds; others stand at their deadlines."""
         self._closed = False
 
     def submit(self, to: Address, command: Command, done: Done, *, command_id: str = "") -> None:
@@ -148,6 +150,7 @@ class Runtime:
         for stream, change in committed.changes.items():
             for name, due in change.timers.items():
                 address, timer = split_index_name(name)
+                self._put_back.pop((address, timer), None)
                 if due is not None and not timer.startswith(OWED):
                     self.timers.start(address, timer, due)
             waiter = self._waiters.pop(stream, None) if change.records else None
@@ -180,15 +183,20 @@ class Runtime:
         log.warning("timer_not_fired", member=str(address), timer=name, reason=reason)
         if not isinstance(answer.error, CallCrashedError | CodecError | JournalCorruptError):
             # The deadline stands in the journal; firing again later is the at-least-once half of the promise.
-            self.timers.start(address, name, self.world.clock() + RETRY_SECONDS)
+            self._start_again(address, name, self.world.clock() + RETRY_SECONDS)
 
     def _fire_again(self, address: Address, name: str, due: float) -> None:
-        """Put back a timer that is still running: the clock was set back between its firing and its step."""
+        """Put back a timer that still runs: it was prolonged, or the clock was set back before its step."""
         state = self.dispatcher.peek(self.family.stream_of(address))
         snapshot = state.members.get(address) if state is not None else None
         for timer in snapshot.timers if snapshot is not None else ():
-            if timer.name == name and timer.due == due:
-                self.timers.start(address, name, due)
+            # One that was put in before the timer was started anew is not that timer's.
+            if timer.name == name and due == self._put_back.get((address, name), timer.due):
+                self._start_again(address, name, max(due, self.dispatcher.may_fire(address, name)))
+
+    def _start_again(self, address: Address, name: str, due: float) -> None:
+        self._put_back[address, name] = due
+        self.timers.start(address, name, due)
 
     def _scope_failed(self, call: str, failures: Exception) -> None:
         log.error("call_scope_failed", call=call, raised=described(failures))

@@ -7,7 +7,7 @@ from engine.codec.records import RecordCodec
 from engine.errors import CodecError
 from engine.journal.fold import fold
 from engine.journal.port import Journal
-from engine.machine.family import Change, Family, StreamState, apply_change
+from engine.machine.family import Change, Family, StreamState, apply_change, prolong
 
 LOADED_MAX = 200_000
 """Streams that stay loaded, busy ones aside."""
@@ -38,6 +38,11 @@ class Streams:
         self._reading: Counter[str] = Counter()
         self.loaded: dict[str, StreamState] = {}
         """The one loaded first in front; only `Streams` changes it."""
+        self.prolonged: dict[str, float] = {}
+        """When timers may fire that run longer than the journal has it, by their names in its index.
+
+        Not with the states: a stream that is dropped and read again has its time all the same.
+        """
         self.busy: set[str] = set()
         """Streams on their way into the journal. They are not dropped, and whoever writes them says which."""
 
@@ -71,6 +76,7 @@ class Streams:
 
     def apply(self, stream: str, change: Change) -> None:
         """Bring `stream` forward by what was appended."""
+        prolong(self.prolonged, change)
         state = self._own(stream)
         if state.version == change.base:
             apply_change(self._family, state, change)

@@ -917,7 +917,7 @@ class EndpointRegistered(Event):
 
 @attrs.frozen
 class EndpointSeen(Event):
-    """It was heard."""
+    """It was heard. Older journals have one for each keepalive; today one says nothing."""
 
 
 @attrs.frozen

@@ -156,6 +156,9 @@ async def _requests(load: Load) -> list[Figure]:
     async def register(connection: Connection, number: int) -> None:
         await load.post(connection, "users/endpoints", keepAliveSeconds=3600, userEndpointId=f"e{number}")
 
+    async def keep(connection: Connection, number: int) -> None:
+        await load.post(connection, "users/endpoints/keepalive", userEndpointId=f"e{number % USERS}")
+
     async def create(connection: Connection, number: int) -> None:
         await load.post(connection, "conferences/create", conferenceId=f"c{number}")
 
@@ -173,7 +176,8 @@ async def _requests(load: Load) -> list[Figure]:
 
     floor, floor_cpu = await load.all(4 * USERS, healthz)
     said = [Figure("GET /healthz", floor, "/s", note=f"the server's floor: {floor_cpu:.0f} us CPU each")]
-    steps = (("register", register, USERS), ("create", create, USERS // ROOM), ("join", join, USERS))
+    endpoints = (("register", register, USERS), ("keepalive", keep, 4 * USERS))
+    steps = (*endpoints, ("create", create, USERS // ROOM), ("join", join, USERS))
     for name, one, count in (*steps, ("publish", publish, USERS), ("view", view, USERS)):
         rate, cpu = await load.all(count, one)
         note = f"{cpu:,.0f} us of the server's CPU each; the ratio is to /healthz"

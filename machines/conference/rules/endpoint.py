@@ -2,7 +2,7 @@
 
 import attrs
 
-from engine.effects import Tell
+from engine.effects import ProlongTimer, Tell
 from engine.machine.table import After, EndOnCrash, Ignore, OnRestart, Refuse, Row, Said, Table
 from engine.vocabulary import Command, Event
 from machines.conference import vocabulary as v
@@ -12,6 +12,9 @@ from machines.conference.vocabulary import EndpointState as S
 
 GRACE_SECONDS = 2.0
 """How much later than promised a keepalive may come."""
+
+MISSED = "missed"
+"""The timer that a keepalive prolongs."""
 
 MISSED_MAX = 3
 """Keepalives missed in a row that remove an endpoint."""
@@ -60,7 +63,8 @@ def register_anew(endpoint: v.Endpoint, command: v.RegisterEndpoint) -> Said:
 
 
 def keep(endpoint: v.Endpoint, command: v.KeepAlive) -> Said:
-    return (v.EndpointSeen(),)
+    # Nothing for the journal: a restart gives everybody the whole time anyway.
+    return (ProlongTimer(MISSED, command.at + sick_after(endpoint)),)
 
 
 def recover(endpoint: v.Endpoint, command: v.KeepAlive) -> Said:
@@ -147,7 +151,7 @@ TABLE: Table[S, v.Endpoint] = Table(
         Row(S.UNREGISTERED, v.RegisterEndpoint, S.HEALTHY, register),
         Row(S.HEALTHY, v.RegisterEndpoint, S.HEALTHY, register, when=is_own, again=True),
         Row(S.SICK, v.RegisterEndpoint, S.HEALTHY, register_anew, when=is_own),
-        Row(S.HEALTHY, v.KeepAlive, S.HEALTHY, keep, when=is_own, again=True),
+        Row(S.HEALTHY, v.KeepAlive, None, keep, when=is_own),
         Row(S.SICK, v.KeepAlive, S.HEALTHY, recover, when=is_own),
         Row(S.HEALTHY, v.MissKeepAlive, S.SICK, sicken),
         Row(S.SICK, v.ExpireEndpoint, S.UNREGISTERED, expire),
@@ -158,7 +162,7 @@ TABLE: Table[S, v.Endpoint] = Table(
     ),
     timers=(
         # After a restart nobody could have been heard: the full time again.
-        After(S.HEALTHY, v.MissKeepAlive, seconds=sick_after, name="missed", on_restart=OnRestart.REARM),
+        After(S.HEALTHY, v.MissKeepAlive, seconds=sick_after, name=MISSED, on_restart=OnRestart.REARM),
         After(S.SICK, v.ExpireEndpoint, seconds=gone_after, name="gone", on_restart=OnRestart.REARM),
     ),
     asides=(

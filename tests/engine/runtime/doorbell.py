@@ -5,7 +5,7 @@ from enum import StrEnum
 import attrs
 
 from engine.codec.records import RecordCodec
-from engine.effects import Ask, Reply, Request, Send, Tell
+from engine.effects import Ask, ProlongTimer, Reply, Request, Send, Tell
 from engine.machine.family import Family, Kind
 from engine.machine.table import After, EndOnCrash, Ignore, OnRestart, Refuse, Row, Said, Table
 from engine.vocabulary import Address, Command, Event, Message
@@ -46,6 +46,11 @@ class Answer(Command):
 @attrs.frozen
 class Expire(Command):
     """Nobody came."""
+
+
+@attrs.frozen
+class Linger(Command):
+    """Ring longer, and note nothing."""
 
 
 @attrs.frozen
@@ -152,6 +157,10 @@ def expire(bell: Bell, command: Expire) -> Said:
     return (Stopped("nobody"),)
 
 
+def linger(bell: Bell, command: Linger) -> Said:
+    return (ProlongTimer("ring", command.at + bell.seconds),)
+
+
 def explode(bell: Bell, command: Explode) -> Said:
     raise ZeroDivisionError("a rule of the test raises")
 
@@ -223,6 +232,7 @@ def bell_table(on_restart: OnRestart = OnRestart.KEEP) -> Table[BellState, Bell]
             Row(S.IDLE, Press, S.RINGING, press),
             Row(S.RINGING, Answer, S.ANSWERED, answer),
             Row(S.RINGING, Expire, S.IDLE, expire),
+            Row(S.RINGING, Linger, None, linger),
             Row(LIVE, Explode, None, explode),
             Row(LIVE, Wire, None, wire),
             Row(LIVE, Forbid, None, forbid),
@@ -231,9 +241,9 @@ def bell_table(on_restart: OnRestart = OnRestart.KEEP) -> Table[BellState, Bell]
         timers=(After(S.RINGING, Expire, seconds=seconds_of, name="ring", on_restart=on_restart),),
         asides=(
             Refuse(S.RINGING, Press, "rings already"),
-            Refuse(S.IDLE, Answer, "does not ring"),
+            Refuse(S.IDLE, (Answer, Linger), "does not ring"),
             Ignore(S.IDLE, Expire, "late"),
-            Refuse(DONE, (Press, Answer, Explode, Wire, Forbid, HangUp), "done"),
+            Refuse(DONE, (Press, Answer, Linger, Explode, Wire, Forbid, HangUp), "done"),
             Ignore(DONE, Expire, "late"),
         ),
     )

@@ -10,8 +10,10 @@ import trio.testing
 from engine.effects import Send
 from engine.errors import JournalCorruptError, UnavailableError
 from engine.journal.memory import MemoryJournal
+from engine.machine.family import LATE
 from engine.machine.step import Outcome
 from engine.machine.table import OnRestart
+from engine.runtime.answers import Answer
 from engine.runtime.performers import Asked, Performer
 from engine.runtime.runtime import AT_ONCE_MAX, Runtime, open_runtime
 from engine.runtime.world import World
@@ -111,6 +113,77 @@ async def test_a_timer_that_is_rearmed_gets_its_full_time_again(
             assert await state_of(runtime) is d.S.IDLE
 
 
+async def test_a_prolonged_timer_fires_when_it_is_prolonged_no_more(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with running(on_restart=OnRestart.REARM) as runtime:
+        await runtime.ask(FRONT, d.Press(seconds=30.0))
+        for _ in range(10):
+            await trio.sleep(29.0)
+            await runtime.ask(FRONT, d.Linger())
+        loaded = await runtime.journal.load(STREAM)
+        assert loaded.head == 1
+        assert [timer.due for timer in await runtime.journal.timers()] == [30.0]
+        assert len(runtime.timers) == 1
+        await trio.sleep(29.9)
+        assert await state_of(runtime) is d.S.RINGING
+        await trio.sleep(0.2)
+        assert await state_of(runtime) is d.S.IDLE
+
+
+async def test_a_timer_that_fires_while_it_is_being_prolonged_does_not_fire() -> None:
+    """Who was heard in time is not late because the journal was busy."""
+    now = [0.0]
+    family, codec = d.doorbell(OnRestart.REARM)
+    async with (
+        MemoryJournal() as journal,
+        open_runtime(journal, codec, family, world=World(clock=lambda: now[0])) as runtime,
+    ):
+        await runtime.ask(FRONT, d.Press(seconds=30.0))
+        now[0] = 29.9
+        answers: list[Answer] = []
+        runtime.submit(FRONT, d.Linger(), answers.append)
+        now[0] = 30.1
+        runtime.dispatcher.submit(FRONT, d.Expire(), answers.append, timer="ring")
+        assert answers == []
+        await trio.testing.wait_all_tasks_blocked()
+        assert [(one.outcome, one.reason) for one in answers] == [
+            (Outcome.MOVED, ""),
+            (Outcome.IGNORED, LATE),
+        ]
+        assert await state_of(runtime) is d.S.RINGING
+
+
+async def test_a_stream_that_is_read_again_has_its_prolonged_time_all_the_same(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with running(on_restart=OnRestart.REARM) as runtime:
+        await runtime.ask(FRONT, d.Press(seconds=30.0))
+        await trio.sleep(20.0)
+        await runtime.ask(FRONT, d.Linger())
+        runtime.dispatcher._streams.drop((STREAM,))
+        await trio.sleep(29.9)
+        assert await state_of(runtime) is d.S.RINGING
+        await trio.sleep(0.2)
+        assert await state_of(runtime) is d.S.IDLE
+
+
+async def test_a_restart_gives_a_prolonged_timer_its_full_time(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with MemoryJournal(clock=trio.current_time) as journal:
+        async with running(journal, OnRestart.REARM) as runtime:
+            await runtime.ask(FRONT, d.Press(seconds=30.0))
+            await trio.sleep(29.0)
+            await runtime.ask(FRONT, d.Linger())
+        await trio.sleep(20.0)
+        async with running(journal, OnRestart.REARM) as runtime:
+            await trio.sleep(29.9)
+            assert await state_of(runtime) is d.S.RINGING
+            await trio.sleep(0.2)
+            assert await state_of(runtime) is d.S.IDLE
+
+
 async def test_a_timer_that_is_dropped_never_fires(autojump_clock: trio.testing.MockClock) -> None:
     async with MemoryJournal(clock=trio.current_time) as journal:
         async with running(journal, OnRestart.DROP) as runtime:
@@ -158,6 +231,29 @@ async def test_a_timer_that_the_journal_could_not_take_fires_again(
         journal.submit = submit  # type: ignore[method-assign]
         assert failed
         await trio.sleep(2)
+        assert await state_of(runtime) is d.S.IDLE
+
+
+async def test_a_timer_that_the_journal_could_not_take_and_that_is_prolonged_fires_at_its_time(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with (
+        MemoryJournal(clock=trio.current_time) as journal,
+        running(journal, OnRestart.REARM) as runtime,
+    ):
+        await runtime.ask(FRONT, d.Press(seconds=10.0))
+        submit = journal.submit
+
+        def full(_writes, done):  # type: ignore[no-untyped-def]
+            submit([], lambda _heads: done(UnavailableError("disk full")))
+
+        journal.submit = full  # type: ignore[method-assign]
+        await trio.sleep(10.5)
+        journal.submit = submit  # type: ignore[method-assign]
+        await runtime.ask(FRONT, d.Linger())
+        await trio.sleep(9.9)
+        assert await state_of(runtime) is d.S.RINGING
+        await trio.sleep(0.2)
         assert await state_of(runtime) is d.S.IDLE
 
 
