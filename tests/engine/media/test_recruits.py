@@ -157,12 +157,13 @@ async def test_a_spare_one_that_cannot_be_begun_is_tried_again(autojump_clock: M
 # -- in processes
 
 
-async def spare_of(host: WorkersHost) -> int:
-    """The process that waits, as soon as it has loaded everything."""
+async def spare_of(host: WorkersHost, others: set[int]) -> int:
+    """The process that waits, as soon as it has loaded everything; `others` were there before the host."""
     with trio.fail_after(30):
         while await figure(host, "spares_count") == 0:  # noqa: ASYNC110 # a worker sets no event
             await trio.sleep(POLL_SECONDS)
-    [pid] = children() - {worker.pid for worker in host.running.values() if isinstance(worker, WorkerProcess)}
+    workers = {worker.pid for worker in host.running.values() if isinstance(worker, WorkerProcess)}
+    [pid] = children() - workers - others
     return pid
 
 
@@ -174,10 +175,10 @@ def pid_of(host: WorkersHost) -> int:
 
 @pytest.mark.slow
 async def test_the_spare_process_takes_the_place_of_each_that_is_killed() -> None:
-    before = held()
+    before, others = held(), children()
     async with open_process_host(settings(spare=True)) as host, host.events() as reader:
         for _ in range(3):
-            spare = await spare_of(host)
+            spare = await spare_of(host, others)
             os.kill(pid_of(host), signal.SIGKILL)
             await wait_event(reader, p.WorkerGone)
             assert isinstance(await host.request(publish()), p.Answered)
@@ -197,9 +198,10 @@ async def test_a_worker_that_has_drained_leaves_its_place_to_the_spare_one() -> 
 
 @pytest.mark.slow
 async def test_a_spare_process_that_is_killed_is_replaced_and_disturbs_nobody() -> None:
+    others = children()
     async with open_process_host(settings(spare=True)) as host, host.events():
         await host.request(publish())
-        spare = await spare_of(host)
+        spare = await spare_of(host, others)
         os.kill(spare, signal.SIGKILL)
         with trio.fail_after(30):
             while spare in children() or await figure(host, "spares_count") == 0:  # noqa: ASYNC110 # nor here
