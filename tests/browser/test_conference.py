@@ -170,6 +170,28 @@ async def test_who_gets_no_socket_polls(browser: Browser) -> None:
         assert "ended" in (await bob.state())["message"]
 
 
+async def test_who_polls_goes_back_to_a_socket_as_soon_as_one_is_to_be_had(browser: Browser) -> None:
+    async with open_venue(browser) as venue:
+        venue.relay.takes_sockets = False
+        ann = await venue.person("ann")
+        bob = await venue.person("bob", by_relay=True)
+        assert (await bob.state())["way"] == "poll"
+        venue.relay.takes_sockets = True
+        await bob.until(lambda state: state["way"] == "socket")
+        # And hears by it, without a gap between the two.
+        await ann.page.click("#camera")
+        await bob.until_it_plays()
+        # A server that was away for longer than two sockets take to fail.
+        before = (await bob.state())["resumed"]
+        venue.relay.cut()
+        await bob.until(lambda state: state["resumed"] >= before + 3)
+        venue.relay.mend()
+        await bob.until(lambda state: state["way"] == "socket")
+        await ann.page.click("#end")
+        await bob.until(lambda state: state["stage"] == "outside")
+        assert await bob.types() == [PUBLISHED, ENDED]
+
+
 async def test_what_is_wrong_is_said_in_words(browser: Browser) -> None:
     async with open_venue(browser) as venue:
         person = await venue.stranger()

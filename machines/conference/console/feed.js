@@ -8,7 +8,8 @@ const RETRY_MS = 250;
 const RETRY_MAX_MS = 5000;
 const OPEN_MS = 5000; // a socket that opens later is as good as none
 const FAILURES_MAX = 2; // sockets in a row that do not open; then it is polled
-const SOCKET_AGAIN_MS = 60000;
+const SOCKET_AGAIN_MS = 1000; // of polling, before a socket is tried beside it; twice as long after each in vain
+const SOCKET_AGAIN_MAX_MS = 60000;
 
 export class Feed extends EventTarget {
   #api;
@@ -18,6 +19,7 @@ export class Feed extends EventTarget {
   #stopped = new AbortController();
   #gap = 0;
   #broken = 0; // sockets that did not open, in a row
+  #back = new AbortController(); // aborted when a server that was away is there again
 
   // `version` is where the simple view stands; `event` is told each event in its order, `way` how they come.
   constructor(api, { conferenceId, userEndpointId, version }) {
@@ -35,7 +37,9 @@ export class Feed extends EventTarget {
 
   run() {
     this.#run().catch((error) => {
-      if (!this.#stopped.signal.aborted) this.#tell("failed", error);
+      if (this.#stopped.signal.aborted) return;
+      this.stop();
+      this.#tell("failed", error);
     });
   }
 
@@ -52,19 +56,14 @@ export class Feed extends EventTarget {
 
   async #run() {
     while (!this.#stopped.signal.aborted) {
-      if (this.#broken < FAILURES_MAX) {
-        await this.#listen();
-        this.#become("connecting");
-        await pause(backoff(this.#broken), this.#stopped.signal);
-      } else {
-        await this.#poll(performance.now() + SOCKET_AGAIN_MS);
-        this.#broken = FAILURES_MAX - 1;
-      }
+      await (this.#broken < FAILURES_MAX ? this.#listen() : this.#pollUntilHeard());
+      this.#become("connecting");
+      await pause(backoff(this.#broken), this.#stopped.signal);
     }
   }
 
   // Until the socket is closed.
-  async #listen() {
+  async #listen(opened = () => {}) {
     const socket = (this.#socket = this.#api.openSocket({ ...this.#query, since: this.version }));
     const late = setTimeout(() => socket.close(), OPEN_MS);
     this.#broken += 1;
@@ -72,6 +71,7 @@ export class Feed extends EventTarget {
       socket.onopen = () => {
         clearTimeout(late);
         this.#broken = 0;
+        opened();
         this.#become("socket");
       };
       socket.onmessage = ({ data }) => this.#hear(JSON.parse(data));
@@ -81,23 +81,43 @@ export class Feed extends EventTarget {
     this.resumed += 1;
   }
 
-  async #poll(until) {
+  // Sockets are tried beside it, so that no event waits for one. Until one has opened, and is closed again.
+  async #pollUntilHeard() {
+    const heard = new AbortController();
+    const over = AbortSignal.any([heard.signal, this.#stopped.signal]);
+    await Promise.all([this.#poll(over), this.#trySockets(() => heard.abort())]);
+  }
+
+  async #trySockets(opened) {
+    let wait = SOCKET_AGAIN_MS;
+    while (this.#broken && !this.#stopped.signal.aborted) {
+      await pause(wait, AbortSignal.any([this.#back.signal, this.#stopped.signal]));
+      if (this.#stopped.signal.aborted) return;
+      wait = this.#back.signal.aborted ? SOCKET_AGAIN_MS : Math.min(2 * wait, SOCKET_AGAIN_MAX_MS);
+      this.#back = new AbortController();
+      await this.#listen(opened);
+    }
+  }
+
+  async #poll(over) {
     const { conferenceId } = this.#query;
     const path = `/conferences/${encodeURIComponent(conferenceId)}/events?v=`;
     let failed = 0;
-    while (!this.#stopped.signal.aborted && performance.now() < until) {
+    while (!over.aborted) {
       try {
-        const events = await this.#api.get(path + this.version, { signal: this.#stopped.signal });
-        this.#become("poll");
+        const events = await this.#api.get(path + this.version, { signal: over });
         events.forEach((event) => this.#take(event));
+        if (over.aborted) return;
+        this.#become("poll");
         // It was the server that was away, and not its sockets alone.
-        if (failed) return;
+        if (failed) this.#back.abort();
+        failed = 0;
       } catch (error) {
-        if (this.#stopped.signal.aborted) return;
+        if (over.aborted) return;
         if (!(error instanceof ApiError && error.passes)) throw error;
         this.#become("connecting");
         failed += 1;
-        await pause(backoff(failed), this.#stopped.signal);
+        await pause(backoff(failed), over);
       }
     }
   }
