@@ -1,24 +1,21 @@
 """Who users are: the port, and its two embedded forms. Tokens are kept as SHA-256 only."""
 
-import hashlib
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 import apsw
 import attrs
 import msgspec
 import trio
 
+from engine.app.digests import digest_of
+from engine.app.expiring import Expiring
 from engine.errors import UnavailableError
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 Rows = list[tuple[Any, ...]]
 
@@ -89,7 +86,7 @@ class MemoryUsers:
 
     async def by_token(self, token: str) -> User | None:
         """Whose token this is."""
-        user_id = self._tokens.get(_digest(token))
+        user_id = self._tokens.get(digest_of(token))
         return None if user_id is None else self._users.get(user_id)
 
     async def get(self, user_id: str) -> User | None:
@@ -113,7 +110,7 @@ class MemoryUsers:
         if user_id not in self._users:
             raise KeyError(user_id)
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        self._tokens[_digest(token)] = user_id
+        self._tokens[digest_of(token)] = user_id
         return token
 
     async def revoke_tokens(self, user_id: str) -> int:
@@ -157,19 +154,21 @@ class SqliteUsers:
         *,
         clock: Callable[[], float] = time.monotonic,
         busy_seconds: float = BUSY_SECONDS,
+        cache_max: int = CACHE_MAX,
     ) -> None:
         self._path = Path(path)
         self._busy_seconds = busy_seconds
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None
-        self._users: _Cache[str, User] = _Cache(clock)
-        self._tokens: _Cache[bytes, str] = _Cache(clock)
+        self._users: Expiring[str, User] = Expiring(clock, cache_max)
+        self._tokens: Expiring[bytes, str] = Expiring(clock, cache_max)
+        self._clock = clock
         # Counts our own changes: what was read before one and arrives after it is not kept.
         self._changes = 0
 
     async def by_token(self, token: str) -> User | None:
         """Whose token this is."""
-        digest = _digest(token)
+        digest = digest_of(token)
         owner = self._tokens.get(digest)
         user = None if owner is None else self._users.get(owner)
         if user is not None:
@@ -204,7 +203,7 @@ class SqliteUsers:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         rows = await self._run(
             "INSERT INTO user_tokens SELECT ?, id, unixepoch('subsec') FROM users WHERE id = ? RETURNING 1",
-            (_digest(token), user_id),
+            (digest_of(token), user_id),
         )
         if not rows:
             raise KeyError(user_id)
@@ -239,9 +238,10 @@ class SqliteUsers:
             return None
         user = self._user(rows[0][0])
         if changes == self._changes:
-            self._users.put(user.id, user)
+            until = self._clock() + CACHE_SECONDS
+            self._users.put(user.id, user, until)
             if token is not None:
-                self._tokens.put(token, user.id)
+                self._tokens.put(token, user.id, until)
         return user
 
     async def _change(self, statement: str, values: tuple[Any, ...]) -> Rows:
@@ -283,32 +283,3 @@ class SqliteUsers:
             return msgspec.json.decode(data, type=User)
         except msgspec.DecodeError as error:
             raise UnavailableError(f"users in {self._path}: a row is damaged") from error
-
-
-class _Cache(Generic[K, V]):
-    """The values last used, each for a few seconds. Misses are not kept: what is added is found at once."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._kept: OrderedDict[K, tuple[float, V]] = OrderedDict()
-
-    def get(self, key: K) -> V | None:
-        kept = self._kept.get(key)
-        if kept is None or self._clock() >= kept[0]:
-            return None
-        self._kept.move_to_end(key)
-        return kept[1]
-
-    def put(self, key: K, value: V) -> None:
-        self._kept[key] = (self._clock() + CACHE_SECONDS, value)
-        self._kept.move_to_end(key)
-        if len(self._kept) > CACHE_MAX:
-            self._kept.popitem(last=False)
-
-    def clear(self) -> None:
-        self._kept.clear()
-
-
-def _digest(token: str) -> bytes:
-    # Tokens come from outside: a lone surrogate must be a wrong token, not an exception.
-    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()

@@ -7,6 +7,8 @@ import structlog
 import trio
 
 from engine.app.api import Found, Host
+from engine.app.bearer import bearer_of
+from engine.app.tokens import TokenError
 from engine.codec.wire import WireCodec
 from engine.errors import (
     ConflictError,
@@ -25,7 +27,7 @@ from machines.conference import endpoints, wire
 from machines.conference import vocabulary as v
 from machines.conference.feeds import Feeds
 from machines.conference.listener import Listener, first_follow
-from machines.conference.oauth.service import Oauth, TokenError, bearer_of, unauthorized
+from machines.conference.oauth.service import Oauth, unauthorized
 from machines.conference.peers import Peers
 from machines.conference.refusals import Refusal, RefusedError, body_of, refused
 from machines.conference.rules.addresses import conference_address
@@ -58,7 +60,7 @@ class ConferenceService:
     def open_socket(self, socket: Socket) -> SocketApp | Response:
         """Accept a WebSocket that shows a token; its query may name the first conference."""
         try:
-            token = bearer_of(socket.headers, socket.query, is_socket=True)
+            token = bearer_of(socket.headers, socket.query, "access_token")
             expires_at, caller = self.oauth.tokens.read_access_until(token)
             first = first_follow(self.codec, socket.query)
         except TokenError as error:

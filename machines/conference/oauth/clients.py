@@ -1,16 +1,12 @@
 """The clients of the token endpoint, and how one shows that it is one."""
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 
 import attrs
 
+from engine.app.digests import is_secret
 from machines.conference.callers import Caller, Role
-from machines.conference.oauth.settings import ClientSettings, digest_of
-
-NOBODY = bytes(hashlib.sha256().digest_size)
-"""Compared with what a stranger presents; no secret is known that has this digest."""
+from machines.conference.oauth.settings import ClientSettings
 
 _MAY_SPEAK_FOR = {
     Role.SERVICE: frozenset({Role.AGENT, Role.USER}),
@@ -53,8 +49,7 @@ class Clients:
     def authenticate(self, client_id: str, secret: str) -> Client | None:
         """The client, if that is its secret. A stranger costs the same work as a wrong secret."""
         client = self._by_id.get(client_id)
-        expected = NOBODY if client is None else client.digest
-        return client if hmac.compare_digest(digest_of(secret), expected) else None
+        return client if is_secret(secret, None if client is None else client.digest) else None
 
 
 def _client(client_id: str, settings: ClientSettings) -> Client:

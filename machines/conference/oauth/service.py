@@ -4,17 +4,18 @@ Source: "Authentication" (OAuth 2.0, flow clientCredentials). Ours: a client may
 user of its organization, by the parameters `user_id` and `role`.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import msgspec
 import structlog
 
+from engine.app.bearer import bearer_of
+from engine.app.failures import Failures
+from engine.app.tokens import TokenError, TokenFault
 from engine.media.access.port import RANDOM, Randomness
 from engine.transport.application import Request, Response
 from machines.conference.callers import Caller, Role, is_name
 from machines.conference.oauth.clients import Client, Clients
-from machines.conference.oauth.failures import Failures
 from machines.conference.oauth.requests import (
     NO_STORE,
     GrantError,
@@ -26,7 +27,7 @@ from machines.conference.oauth.requests import (
     read_token_request,
 )
 from machines.conference.oauth.settings import ClientSettings, OauthSettings, check_clients
-from machines.conference.oauth.tokens import TokenError, TokenFault, TokenMaker
+from machines.conference.oauth.tokens import TokenMaker
 
 __all__ = [
     "TOKEN_PATH",
@@ -37,9 +38,6 @@ __all__ = [
     "OauthSettings",
     "Role",
     "TokenAnswer",
-    "TokenError",
-    "TokenFault",
-    "bearer_of",
     "check_clients",
     "unauthorized",
 ]
@@ -48,9 +46,6 @@ TOKEN_PATH = "/security/oauth/token"  # noqa: S105 - a path is no secret
 
 SCOPE = "conference"
 """The only one: a scope that is asked for changes nothing (RFC 6749, section 3.3)."""
-
-_BEARER = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORECASE)
-"""RFC 6750, section 2.1."""
 
 log = structlog.get_logger("switchhook.conference")
 
@@ -97,7 +92,7 @@ class Oauth:
         Raises:
             TokenError: it carries no access token, or none that is valid now.
         """
-        return self.tokens.read_access(bearer_of(request.headers, request.query))
+        return self.tokens.read_access(bearer_of(request.headers))
 
     def _grant(self, asked: TokenRequest, peer: str) -> TokenAnswer:
         grant = asked.require("grant_type")
@@ -147,28 +142,6 @@ class Oauth:
         )
 
 
-def bearer_of(
-    headers: Mapping[str, str], query: Sequence[tuple[str, str]], *, is_socket: bool = False
-) -> str:
-    """The token of a request: `Authorization: Bearer`; for WebSockets also `access_token` of the query.
-
-    Browsers cannot set headers of a WebSocket. Elsewhere the query is not looked at, because it is logged on
-    the way (RFC 6750, section 5.3).
-
-    Raises:
-        TokenError: there is none, or more than one, or its form is wrong.
-    """
-    header = headers.get("authorization")
-    found = [value for name, value in query if name == "access_token"] if is_socket else []
-    if header is not None:
-        found.append(_bearer(header))
-    if len(found) > 1:
-        raise TokenError(TokenFault.SEVERAL)
-    if not found:
-        raise TokenError(TokenFault.MISSING)
-    return found[0]
-
-
 def unauthorized(error: TokenError) -> Response:
     """The answer to a request without a valid access token (RFC 6750, section 3)."""
     refusal = OauthRefusal(error="invalid_token", error_description=str(error))
@@ -178,13 +151,6 @@ def unauthorized(error: TokenError) -> Response:
     )
     challenge = ("www-authenticate", f'Bearer realm="conference"{detail}')
     return Response(401, msgspec.json.encode(refusal), headers=(challenge,))
-
-
-def _bearer(header: str) -> str:
-    match = _BEARER.fullmatch(header)
-    if match is None:
-        raise TokenError(TokenFault.MALFORMED)
-    return match[1]
 
 
 def _wanted(client: Client, asked: TokenRequest) -> Caller:

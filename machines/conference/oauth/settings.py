@@ -1,20 +1,17 @@
 """Sections `[conference.oauth]` and `[conference.clients.<client id>]` of the configuration."""
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import attrs
-import jwt
 
 from engine.app.configuration import ConfigurationFaultsError
+from engine.app.digests import digest_of
+from engine.app.tokens import check_key
 from engine.errors import ConfigurationError
 from engine.vocabulary import length
 from machines.conference.callers import Role, is_name
-
-KEY_BYTES_MIN = 32
-"""RFC 7518, section 3.2: a key of HS256 has 256 bits or more."""
 
 SECRET_CHARACTERS_MIN = 16
 """Secrets are compared by one round of SHA-256, which protects what cannot be guessed and nothing else."""
@@ -29,11 +26,6 @@ _Validator: TypeAlias = Callable[[object, "attrs.Attribute[Any]", float], None]
 
 _CLIENT_ID = re.compile(r"[!-9;-~]{1,128}")
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
-
-
-def digest_of(text: str) -> bytes:
-    """SHA-256. A lone surrogate from outside must be a wrong text, not an exception."""
-    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
 def _secret(_settings: object, _field: object, secret: str) -> None:
@@ -51,17 +43,6 @@ def _secret_sha256(_settings: object, _field: object, digits: str) -> None:
 def _name(_settings: object, field: "attrs.Attribute[Any]", name: str) -> None:
     if name and not is_name(name):
         raise ConfigurationError(field.name, "must be 1 to 128 printable characters")
-
-
-def _signing_key(_settings: object, _field: object, key: str) -> None:
-    if not key:
-        return
-    if len(key.encode()) < KEY_BYTES_MIN:
-        raise ConfigurationError("signing_key", f"must have {KEY_BYTES_MIN} bytes or more")
-    try:
-        jwt.encode({}, key, algorithm="HS256")
-    except jwt.InvalidKeyError as error:
-        raise ConfigurationError("signing_key", "must be a secret text, and is a key of a pair") from error
 
 
 def _between(least: float, most: float) -> _Validator:
@@ -130,7 +111,7 @@ def check_clients(_settings: object, _field: object, clients: Mapping[str, Clien
 class OauthSettings:
     """How tokens are made, and how often a secret may be tried."""
 
-    signing_key: str = attrs.field(default="", validator=_signing_key, repr=length)
+    signing_key: str = attrs.field(default="", validator=check_key, repr=length)
     """At least 32 bytes; empty makes one up, and all tokens die with the process."""
     access_seconds: int = attrs.field(default=3600, validator=_between(TOKEN_SECONDS_MIN, ACCESS_SECONDS_MAX))
     """How long an access token lives, a minute to a day."""

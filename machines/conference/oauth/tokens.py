@@ -1,31 +1,20 @@
-"""Access and refresh tokens: JWTs signed with HS256 by a key that nobody else has (RFC 7519, RFC 8725)."""
+"""Access and refresh tokens of the conference API."""
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
 
 import attrs
-import jwt
-import msgspec
 
-from engine.errors import EngineError
+from engine.app.digests import digest_of
+from engine.app.expiring import Expiring
+from engine.app.tokens import KEY_BYTES_MIN, TokenError, TokenSigner
 from engine.media.access.port import RANDOM, Randomness
 from engine.vocabulary import length
 from machines.conference.callers import Caller, Role
-from machines.conference.oauth.settings import KEY_BYTES_MIN, OauthSettings, digest_of
+from machines.conference.oauth.settings import OauthSettings
 
-ALGORITHM = "HS256"
-"""The only one; what a token's header says about it decides nothing (RFC 8725, section 3.1)."""
-
-ISSUER = "switchhook"
 AUDIENCE = "conference"
-
-TOKEN_CHARACTERS_MAX = 8192
-"""More than a token with the longest names has; a longer text is not looked at."""
-
-SKEW_SECONDS = 60
-"""How far ahead the clock may have been that stamped a token."""
 
 CACHE_MAX = 10_000
 """Verified tokens that are remembered; the one used longest ago is forgotten first.
@@ -43,35 +32,11 @@ class Use(StrEnum):
     REFRESH = "refresh"
 
 
-class TokenFault(StrEnum):
-    """Why a token is refused. The texts are for clients, and quote nothing."""
+class UseFault(StrEnum):
+    """A token is good, and for something else."""
 
-    MISSING = "there is no token"
-    SEVERAL = "there is more than one token"
-    MALFORMED = "the token is malformed"
-    SIGNATURE = "the token is not signed by us"
-    ISSUER = "the token is of another issuer"
-    AUDIENCE = "the token is for another audience"
-    EXPIRED = "the token has expired"
-    EARLY = "the token is not valid yet"
     NOT_ACCESS = "the token is no access token"
     NOT_REFRESH = "the token is no refresh token"
-
-
-_FAULTS: tuple[tuple[type[jwt.PyJWTError], TokenFault], ...] = (
-    (jwt.InvalidSignatureError, TokenFault.SIGNATURE),
-    (jwt.InvalidAlgorithmError, TokenFault.SIGNATURE),
-    (jwt.InvalidIssuerError, TokenFault.ISSUER),
-    (jwt.InvalidAudienceError, TokenFault.AUDIENCE),
-)
-
-
-class TokenError(EngineError):
-    """A token is refused."""
-
-    def __init__(self, fault: TokenFault) -> None:
-        super().__init__(fault.value)
-        self.fault = fault
 
 
 @attrs.frozen(kw_only=True)
@@ -85,9 +50,7 @@ class Claims:
     use: Use
     jti: str
     iat: int
-    """UTC seconds, rounded down."""
     exp: int
-    """UTC seconds, rounded up: a token lives for as long as was said, or for a moment more."""
 
     @property
     def caller(self) -> Caller:
@@ -119,11 +82,11 @@ class TokenMaker:
         cache_max: int = CACHE_MAX,
     ) -> None:
         self._settings = settings
-        self._key = settings.signing_key or random(KEY_BYTES_MIN).hex()
         self._clock = clock
         self._random = random
-        self._cache_max = cache_max
-        self._verified: OrderedDict[bytes, tuple[int, Caller]] = OrderedDict()
+        key = settings.signing_key or random(KEY_BYTES_MIN).hex()
+        self._signer = TokenSigner(Claims, key=key, audience=AUDIENCE, clock=clock)
+        self._verified: Expiring[bytes, tuple[int, Caller]] = Expiring(clock, cache_max)
         """Expiry and caller, by the token's digest."""
 
     @property
@@ -136,8 +99,8 @@ class TokenMaker:
         access = self._claims(caller, client_id, Use.ACCESS, self._settings.access_seconds)
         refresh = self._claims(caller, client_id, Use.REFRESH, self._settings.refresh_seconds)
         return Tokens(
-            access=self._sign(access),
-            refresh=self._sign(refresh),
+            access=self._signer.sign(access),
+            refresh=self._signer.sign(refresh),
             jti=access.jti,
             seconds=self._settings.access_seconds,
         )
@@ -158,14 +121,13 @@ class TokenMaker:
         """
         digest = digest_of(token)
         verified = self._verified.get(digest)
-        if verified is not None and self._clock() < verified[0]:
-            self._verified.move_to_end(digest)
+        if verified is not None:
             return verified
-        claims = self._read(token)
+        claims = self._signer.read(token)
         if claims.use is not Use.ACCESS:
-            raise TokenError(TokenFault.NOT_ACCESS)
+            raise TokenError(UseFault.NOT_ACCESS)
         found = (claims.exp, claims.caller)
-        self._remember(digest, found)
+        self._verified.put(digest, found, claims.exp)
         return found
 
     def read_refresh(self, token: str) -> Claims:
@@ -174,9 +136,9 @@ class TokenMaker:
         Raises:
             TokenError: it is not one of ours, or not valid now.
         """
-        claims = self._read(token)
+        claims = self._signer.read(token)
         if claims.use is not Use.REFRESH:
-            raise TokenError(TokenFault.NOT_REFRESH)
+            raise TokenError(UseFault.NOT_REFRESH)
         return claims
 
     def _claims(self, caller: Caller, client_id: str, use: Use, seconds: int) -> Claims:
@@ -191,42 +153,3 @@ class TokenMaker:
             iat=math.floor(now),
             exp=math.ceil(now + seconds),
         )
-
-    def _sign(self, claims: Claims) -> str:
-        payload = attrs.asdict(claims) | {"iss": ISSUER, "aud": AUDIENCE}
-        return jwt.encode(payload, self._key, algorithm=ALGORITHM)
-
-    def _read(self, token: str) -> Claims:
-        claims = self._verify(token)
-        now = self._clock()
-        if now >= claims.exp:
-            raise TokenError(TokenFault.EXPIRED)
-        if now + SKEW_SECONDS < claims.iat:
-            raise TokenError(TokenFault.EARLY)
-        return claims
-
-    def _verify(self, token: str) -> Claims:
-        if len(token) > TOKEN_CHARACTERS_MAX or not token.isascii():
-            raise TokenError(TokenFault.MALFORMED)
-        # The library would look at a clock of its own: both times are checked by ours.
-        options: jwt.types.Options = {"verify_exp": False, "verify_iat": False, "strict_aud": True}
-        try:
-            payload = jwt.decode(
-                token, self._key, algorithms=[ALGORITHM], issuer=ISSUER, audience=AUDIENCE, options=options
-            )
-            return msgspec.convert(payload, Claims)
-        except jwt.PyJWTError as error:
-            raise TokenError(_fault(error)) from error
-        except (msgspec.ValidationError, RecursionError) as error:
-            # Older versions of the library let a deeply nested header raise RecursionError.
-            raise TokenError(TokenFault.MALFORMED) from error
-
-    def _remember(self, digest: bytes, found: tuple[int, Caller]) -> None:
-        self._verified[digest] = found
-        self._verified.move_to_end(digest)
-        if len(self._verified) > self._cache_max:
-            self._verified.popitem(last=False)
-
-
-def _fault(error: jwt.PyJWTError) -> TokenFault:
-    return next((fault for kind, fault in _FAULTS if isinstance(error, kind)), TokenFault.MALFORMED)

@@ -10,7 +10,6 @@ import pytest
 import trio
 import trio.testing
 
-from engine.app import users as module
 from engine.app.users import CACHE_SECONDS, Avatar3d, MemoryUsers, SqliteUsers, User
 from engine.errors import UnavailableError
 from engine.journal.port import NewEvent, Write
@@ -199,13 +198,14 @@ async def test_a_known_user_is_not_read_from_the_disk(users: SqliteUsers, path: 
         await users.get("bob")
 
 
-async def test_the_cache_keeps_those_used_last(users: SqliteUsers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CACHE_MAX", 2)
+async def test_the_cache_keeps_those_used_last(tmp_path: Path) -> None:
+    users = SqliteUsers(tmp_path / "users.db", cache_max=2)
     for name in ("a", "b", "c"):
         await users.set(User(id=name))
     for name in ("a", "b", "a", "c"):
         await users.get(name)
     assert [users.get_cached(name) is not None for name in ("a", "b", "c")] == [True, False, True]
+    users.close()
 
 
 async def test_what_was_read_before_a_change_is_not_kept_after_it(users: SqliteUsers) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from engine.app import digests
 from engine.app.configuration import ConfigurationFaultsError
-from machines.conference.oauth import clients as oauth_clients
+from machines.conference.oauth.clients import Clients
 from machines.conference.oauth.service import Caller, ClientSettings, OauthSettings, Role
 from tests.machines.conference.tokenshop import (
     CLIENTS,
@@ -287,8 +288,8 @@ def test_a_stranger_is_compared_like_a_client(client_id: str, monkeypatch: pytes
         return original(one, other)
 
     original = hmac.compare_digest
-    monkeypatch.setattr(oauth_clients.hmac, "compare_digest", compare)
-    assert oauth_clients.Clients(CLIENTS).authenticate(client_id, "wrong") is None
+    monkeypatch.setattr(digests.hmac, "compare_digest", compare)
+    assert Clients(CLIENTS).authenticate(client_id, "wrong") is None
     assert compared == [(32, 32)]
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machines.conference.oauth.service import TokenError, bearer_of
+from engine.app.bearer import bearer_of
+from engine.app.tokens import TokenError
 from tests.machines.conference.test_oauth_tokens import claims, hand_made
 from tests.machines.conference.tokenshop import FORM, SECRETS, Shop, basic, request
 
@@ -71,7 +72,7 @@ def test_any_header_and_query_give_a_token_or_a_fault(
     sent: dict[str, str], query: tuple[tuple[str, str], ...], is_socket: bool
 ) -> None:
     try:
-        token = bearer_of(sent, query, is_socket=is_socket)
+        token = bearer_of(sent, query, "access_token" if is_socket else "")
     except TokenError:
         return
     assert token in sent.get("authorization", "") or ("access_token", token) in query

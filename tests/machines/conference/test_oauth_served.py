@@ -7,11 +7,12 @@ import httpx
 import pytest
 import trio
 
+from engine.app.tokens import TokenError
 from engine.transport.application import Request, Response, SocketApp
 from engine.transport.http import HttpAnswer, HttpClient
 from engine.transport.server import serve
 from engine.transport.sockets import Socket
-from machines.conference.oauth.service import TOKEN_PATH, ClientSettings, TokenError, unauthorized
+from machines.conference.oauth.service import TOKEN_PATH, ClientSettings, unauthorized
 from tests.machines.conference.tokenshop import SECRETS, Shop, told
 
 pytestmark = pytest.mark.slow

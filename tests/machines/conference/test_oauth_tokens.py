@@ -3,15 +3,17 @@
 import base64
 import hmac
 import json
+from enum import StrEnum
 from typing import Any
 
 import attrs
 import jwt
 import pytest
 
+from engine.app.tokens import TokenError, TokenFault
 from machines.conference.callers import Caller, Role
 from machines.conference.oauth.settings import OauthSettings
-from machines.conference.oauth.tokens import TokenError, TokenFault, TokenMaker
+from machines.conference.oauth.tokens import TokenMaker, UseFault
 from tests.machines.conference.tokenshop import KEY, NOON, counted
 
 ANN = Caller(user="ann", organization="acme", role=Role.AGENT)
@@ -66,7 +68,7 @@ def hand_made(header: Any, payload: Any) -> str:
     return f"{body}.{part(hmac.digest(KEY.encode(), body.encode(), 'sha256'))}"
 
 
-def fault(token: str, read: TokenMaker | None = None) -> TokenFault:
+def fault(token: str, read: TokenMaker | None = None) -> StrEnum:
     with pytest.raises(TokenError) as caught:
         (read or maker()).read_access(token)
     assert str(caught.value) == caught.value.fault.value
@@ -196,7 +198,7 @@ def test_a_token_without_an_algorithm_is_refused() -> None:
         ({"iss": "other"}, TokenFault.ISSUER),
         ({"iss": "switch"}, TokenFault.ISSUER),
         ({"iss": None}, TokenFault.MALFORMED),
-        ({"use": "refresh"}, TokenFault.NOT_ACCESS),
+        ({"use": "refresh"}, UseFault.NOT_ACCESS),
         ({"use": "other"}, TokenFault.MALFORMED),
         ({"use": None}, TokenFault.MALFORMED),
         ({"sub": None}, TokenFault.MALFORMED),
@@ -215,14 +217,14 @@ def test_a_token_without_an_algorithm_is_refused() -> None:
     ],
 )
 def test_a_wrong_claim_is_refused_though_the_signature_is_right(
-    changed: dict[str, Any], expected: TokenFault
+    changed: dict[str, Any], expected: StrEnum
 ) -> None:
     assert fault(signed(claims(**changed))) is expected
 
 
 def test_a_refresh_token_is_no_access_token() -> None:
     tokens = maker()
-    assert fault(tokens.issue(ANN, "desk").refresh, tokens) is TokenFault.NOT_ACCESS
+    assert fault(tokens.issue(ANN, "desk").refresh, tokens) is UseFault.NOT_ACCESS
 
 
 def test_an_access_token_is_no_refresh_token() -> None:

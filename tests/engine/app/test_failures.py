@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from machines.conference.oauth.failures import Failures
+from engine.app.failures import Failures
 
 
 @attrs.define

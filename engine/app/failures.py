@@ -4,17 +4,17 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from machines.conference.oauth.settings import digest_of
+from engine.app.digests import digest_of
 
 KEYS_MAX = 10_000
-"""Pairs of client id and address that are remembered; the one that failed longest ago is forgotten first.
+"""Pairs of name and address that are remembered; the one that failed longest ago is forgotten first.
 
-To be forgotten early, somebody must fail with ten thousand other client ids or addresses.
+To be forgotten early, somebody must fail with ten thousand other names or addresses.
 """
 
 
 class Failures:
-    """The times of the latest failures, by client id and address. A right secret forgives none of them."""
+    """The times of the latest failures, by name and address. A right secret forgives none of them."""
 
     def __init__(
         self, *, failures_max: int, seconds: float, clock: Callable[[], float], keys_max: int = KEYS_MAX
@@ -24,25 +24,25 @@ class Failures:
         self._clock = clock
         self._keys_max = keys_max
         self._times: OrderedDict[tuple[bytes, str], deque[float]] = OrderedDict()
-        """In the order of the last failure. Digests, because a client id from outside may be long."""
+        """In the order of the last failure. Digests, because a name from outside may be long."""
 
     def __len__(self) -> int:
         return len(self._times)
 
-    def seconds_to_wait(self, client_id: str, peer: str) -> int:
+    def seconds_to_wait(self, name: str, peer: str) -> int:
         """Whole seconds until the next try is looked at; 0 when it is looked at now."""
-        times = self._times.get((digest_of(client_id), peer), ())
+        times = self._times.get((digest_of(name), peer), ())
         now = self._clock()
         recent = [at for at in times if self._is_recent(at, now)]
         if len(recent) < self._failures_max:
             return 0
         return max(1, math.ceil(recent[0] + self._seconds - now))
 
-    def note(self, client_id: str, peer: str) -> None:
+    def note(self, name: str, peer: str) -> None:
         """A secret was wrong."""
         now = self._clock()
         self._forget_old(now)
-        key = (digest_of(client_id), peer)
+        key = (digest_of(name), peer)
         self._times.setdefault(key, deque(maxlen=self._failures_max)).append(now)
         self._times.move_to_end(key)
         if len(self._times) > self._keys_max:
