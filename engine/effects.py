@@ -80,4 +80,6 @@ class Ask(Effect):
     """Have `port` do `request`, in the call's own scope; what it learns comes back as commands."""
 
     port: str
+    """`<api>.<noun>`; `open_engine(performers=...)` and `Api.crew` have its performer."""
     request: Request
+    """Journaled until it is done: its class is among the API's `words`."""

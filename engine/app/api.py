@@ -221,8 +221,11 @@ class Api:
     """
 
     name: str
+    """Unique among those of an engine; its section of the configuration, and the first word of its kinds."""
     title: str = ""
+    """What its source document is called."""
     kinds: tuple[Kind, ...]
+    """Its sorts of machines."""
     words: tuple[type, ...]
     """Every class that may be journaled."""
     upcasters: Mapping[tuple[str, int], Upcaster] = attrs.field(factory=dict)

@@ -68,6 +68,7 @@ class Kind:
     name: str
     """`<api>.<noun>`, unique over all APIs."""
     table: Table[Any, Any]
+    """What decides its commands; several kinds may share one."""
     stream: Callable[[str], str] = attrs.field(
         default=attrs.Factory(lambda self: own_stream(self.name), takes_self=True)
     )

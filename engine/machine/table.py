@@ -43,10 +43,13 @@ class Row(Generic[S, D, C]):
     source: S | tuple[S, ...]
     """One state, or several that share the arrow."""
     on: type[C]
+    """The command's class; subclasses are commands of their own."""
     target: S | None
     """None stays in the source, whichever it is."""
     then: Callable[[D, C], Said] = say_nothing
+    """The reaction: what is said, events first and then effects. Its name and words are in the diagram."""
     when: Callable[[D, C], bool] | None = None
+    """The guard; rows of one state and command are tried top to bottom."""
     again: bool = False
     """Only for `target` equal to `source`: enter the state anew, so that its timers start anew."""
 
@@ -57,8 +60,11 @@ class Refuse:
 
     states: Enum | tuple[Enum, ...]
     commands: type[Command] | tuple[type[Command], ...]
+    """Each of them in each of `states`."""
     reason: str
+    """A key, such as `not_waiting`: `CommandRefusedError.reason`, and what an API's error codes go by."""
     when: Guard | None = None
+    """Tried behind all rows; without it the aside decides whatever is left."""
 
 
 @attrs.frozen(eq=False)
@@ -67,8 +73,11 @@ class Ignore:
 
     states: Enum | tuple[Enum, ...]
     commands: type[Command] | tuple[type[Command], ...]
+    """Each of them in each of `states`."""
     reason: str
+    """For readers of the table and of the diagram."""
     when: Guard | None = None
+    """Tried behind all rows; without it the aside decides whatever is left."""
 
 
 @attrs.frozen(eq=False)
@@ -77,8 +86,11 @@ class Defer:
 
     states: Enum | tuple[Enum, ...]
     commands: type[Command] | tuple[type[Command], ...]
+    """Each of them in each of `states`."""
     reason: str
+    """For readers of the table and of the diagram."""
     when: Guard | None = None
+    """Tried behind all rows; without it the aside decides whatever is left."""
 
 
 Aside: TypeAlias = Refuse | Ignore | Defer
@@ -100,6 +112,7 @@ class After(Generic[S, D]):
     """A timer that lives as long as its state: started on entry, ended on leaving."""
 
     state: S | tuple[S, ...]
+    """One state, or several with a timer of their own each."""
     command: type[Command]
     """Made without arguments when the time has come."""
     seconds: float | Callable[[D], float] | None = None
@@ -109,6 +122,7 @@ class After(Generic[S, D]):
     name: str = ""
     """Unique in its state; by default the command's name."""
     on_restart: OnRestart = OnRestart.KEEP
+    """What becomes of it when the process ends and comes back."""
 
 
 @attrs.frozen(eq=False)
@@ -116,7 +130,9 @@ class EndOnCrash:
     """A crash ends the machine in `target`; `then` tells its parties."""
 
     target: Enum
+    """A final state, if the table has any."""
     then: Reaction
+    """The command that it gets is a `Crash`."""
 
 
 @attrs.frozen(eq=False)
@@ -124,7 +140,9 @@ class RebuildOnCrash:
     """A crash drops what is in memory and rebuilds it from the journal, `limit` times; then it ends."""
 
     limit: int
+    """1 or more."""
     end: EndOnCrash
+    """What the crash behind the last rebuilding does."""
 
 
 @attrs.frozen(eq=False)
@@ -154,23 +172,32 @@ class Table(Generic[S, D]):
     """
 
     name: str
+    """As it is called in diagrams and faults."""
     initial: S
+    """A member of the enumeration that is all the states there are."""
     final: frozenset[S]
+    """Those that are never left; may be empty, for a machine that does not end."""
     rows: tuple[Row[S, D, Any], ...]
+    """What changes something; in the order in which they are tried."""
     asides: tuple[Aside, ...] = ()
+    """What changes nothing, and why: the rest of the cells."""
     timers: tuple[After[S, D], ...] = ()
+    """Each belongs to its state."""
     start: Callable[[str], D]
     """The data of a machine that has not been heard of yet, by its key."""
     evolve: Callable[[D, Event], D]
     """The only thing that changes data; pure."""
     crash: EndOnCrash | RebuildOnCrash | None = None
+    """What a raising rule or performer does to the machine; without it, it stops until the next start."""
     waits: dict[S, str] = attrs.field(factory=dict)
     """Why a state without a timer may wait for ever, by state."""
 
     def __attrs_post_init__(self) -> None:
         faults = [*_faults(self)]
         if faults:
-            raise TableError(f"table {self.name}: " + "; ".join(faults))
+            undecided = any(" is undecided" in fault for fault in faults)
+            advice = "; decide each by a Row, a Refuse, an Ignore or a Defer" if undecided else ""
+            raise TableError(f"table {self.name}: {'; '.join(faults)}{advice}")
 
     @cached_property
     def states(self) -> tuple[S, ...]:

@@ -12,6 +12,7 @@ class Entry:
     """A way to begin a call."""
 
     command: type[Command]
+    """What `engine.start` takes with it."""
     to: Callable[[Command], Address]
     """The machine that decides the first command."""
     call: Callable[[Message | None], Address]

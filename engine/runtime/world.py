@@ -26,7 +26,9 @@ class World:
     clock: Callable[[], float] = time.time
     """UTC seconds."""
     entropy: Callable[[], str] = fresh_entropy
+    """64 hexadecimal digits, other ones each time; `Stamp.cut` makes ids and secrets of them."""
     ids: Callable[[], str] = fresh_id
+    """The id of a command that came without one, other ones each time."""
 
     def stamp(self, command_id: str = "") -> Stamp:
         """The stamp of a command that is taken in now."""

@@ -146,7 +146,7 @@ def faulty(reason: str, **changes: object) -> None:
 
 
 def test_an_undecided_cell_is_refused() -> None:
-    faulty(r"\(LOCKED, Push\) is undecided$", asides=())
+    faulty(r"\(LOCKED, Push\) is undecided; decide each by a Row, a Refuse, an Ignore or a Defer$", asides=())
 
 
 def test_a_cell_of_guards_alone_is_refused() -> None:
