@@ -26,7 +26,7 @@ def test_commands_come_with_their_groups_and_hidden_ones_are_left_out() -> None:
 
 def test_options_go_by_the_names_that_are_typed() -> None:
     by_name = dict(commands())
-    assert {"MACHINE", "--format", "--asides"} == {*options_of(by_name["diagram"])}
+    assert {"MACHINE", "--format", "--asides", "--to"} == {*options_of(by_name["diagram"])}
     assert "--first-name" in options_of(by_name["users add"])
 
 
