@@ -218,7 +218,9 @@ class Engine:
                     services[api.name] = await stack.enter_async_context(opened)
             limits = limits or self.configuration.server
             origins = Origins(limits.allowed_origins)
-            application = EngineApplication(self.runtime, self.apis, services, self._pushes, origins)
+            application = EngineApplication(
+                self.runtime, self.apis, services, self._pushes, origins, self.media
+            )
             await serve(
                 application,
                 listen,

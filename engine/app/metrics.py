@@ -1,4 +1,4 @@
-"""What `/metrics` says. Labels are kinds, commands and outcomes; never a user, a call or a token."""
+"""What `/metrics` says. Labels are kinds, outcomes and workers; never a user, a call or a token."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,13 +9,17 @@ from prometheus_client.registry import Collector
 
 from engine.app.api import Service
 from engine.app.push import Pushes
+from engine.media.figures import COUNTERS, GAUGES, OF_WORKERS, Figures
 from engine.runtime.runtime import Runtime
 
 
-def exposition(runtime: Runtime, services: Mapping[str, Service], pushes: Mapping[str, Pushes]) -> bytes:
+def exposition(
+    runtime: Runtime, services: Mapping[str, Service], pushes: Mapping[str, Pushes], media: Figures
+) -> bytes:
     """The present figures in the Prometheus text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_EngineCollector(runtime, services, pushes))
+    registry.register(_MediaCollector(media))
     return generate_latest(registry)
 
 
@@ -59,3 +63,55 @@ class _EngineCollector(Collector):
             for (kind, outcome), count in sorted(pushes.counts.items()):
                 counter.add_metric([api, kind, outcome], count)
         return counter
+
+
+class _MediaCollector(Collector):
+    """Figures of the media host, whoever uses it."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        figures = self._figures
+        yield _gauge("workers", "Media workers that run", figures.workers)
+        yield _gauge("spare_workers", "Workers that wait to take the place of one that ends", figures.spares)
+        yield _gauge(
+            "cascades", "Streams carried to a worker that they are not published on", figures.cascades
+        )
+        yield _counter("worker_deaths", "Ends of workers, and failures to start one", figures.deaths)
+        yield _counter("worker_restarts", "Workers that took the place of one that ended", figures.restarts)
+        yield _counter("faults", "Errors in the media side that disturbed nothing else", figures.faults)
+        for name, text in GAUGES.items():
+            yield _gauge(name.removesuffix("_count"), text, figures.total(name))
+        for name, text in COUNTERS.items():
+            yield _counter(name.removesuffix("_count"), text, figures.total(name))
+        yield self._refusals()
+        for name, text in OF_WORKERS.items():
+            yield self._of_workers(name, text)
+
+    def _refusals(self) -> Metric:
+        metric = CounterMetricFamily(
+            "switchhook_media_refusals", "Requests that ended in an error", labels=["request", "error"]
+        )
+        for labels, count in sorted(self._figures.refusals.items()):
+            metric.add_metric([*labels], count)
+        return metric
+
+    def _of_workers(self, name: str, text: str) -> Metric:
+        # Prometheus has seconds.
+        called, unit = name.removesuffix("_count").replace("_milliseconds", "_seconds"), 1.0
+        if called.endswith("_seconds"):
+            unit = 0.001
+        metric = GaugeMetricFamily(f"switchhook_media_{called}", text, labels=["worker"])
+        for worker, values in sorted(self._figures.by_worker.items()):
+            if name in values:
+                metric.add_metric([str(worker)], unit * values[name])
+        return metric
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"switchhook_media_{name}", text, value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(f"switchhook_media_{name}", text, value)

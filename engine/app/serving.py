@@ -13,6 +13,7 @@ from engine.app.origins import Origins
 from engine.app.pages import Pages
 from engine.app.push import Pushes
 from engine.app.routes import Routes
+from engine.media.protocol import MediaHost
 from engine.runtime.runtime import Runtime
 from engine.transport.application import Pending, Request, Response, SocketApp
 from engine.transport.sockets import Socket
@@ -34,8 +35,10 @@ class EngineApplication:
         services: Mapping[str, Service],
         pushes: Mapping[str, Pushes],
         origins: Origins,
+        media: MediaHost,
     ) -> None:
         self._runtime = runtime
+        self._media = media
         self._services = services
         self._routes = Routes(endpoint for api in apis for endpoint in api.endpoints)
         self._owners = {endpoint: services[api.name] for api in apis for endpoint in api.endpoints}
@@ -92,7 +95,7 @@ class EngineApplication:
         if request.path == "/readyz":
             return self._ready
         if request.path == "/metrics":
-            text = exposition(self._runtime, self._services, self._pushes)
+            text = exposition(self._runtime, self._services, self._pushes, self._media.figures)
             return Response(200, text, content_type="text/plain; version=0.0.4; charset=utf-8")
         if request.path == "/openapi.json":
             return Response(200, self._document)

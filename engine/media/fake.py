@@ -110,6 +110,11 @@ class FakeHost:
             raise p.WorkerGoneError("the host is closed" if self._closed else "the worker has ended")
         raise p.MediaTimeoutError(f"{type(request).__name__} was not answered within {seconds:g} s")
 
+    @property
+    def figures(self) -> p.Figures:
+        """See MediaHost."""
+        return p.Figures(by_worker={0: {"peers_count": float(len(self._peers))}}, workers=1)
+
     def events(self) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[p.Batch]]:
         """See MediaHost."""
         return self._readers.open()

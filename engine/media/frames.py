@@ -150,6 +150,8 @@ class Measured(_Frame, frozen=True):
     cpu_fraction: float
     accepting: bool
     """False while it takes no new peer."""
+    figures: dict[str, float]
+    """Of all its peers; see engine.media.figures."""
 
 
 FromHost: TypeAlias = Prepare | Start | Ask | Cancel | Stop

@@ -66,6 +66,7 @@ class WorkersHost:
         self._changed = trio.Event()
         self._drain: p.Drain | None = None
         self._closed = False
+        self._figures = p.Figures()
         self._trouble = ""
         """Why the last worker that could not start could not."""
         self.running: dict[int, Running] = {}
@@ -73,6 +74,21 @@ class WorkersHost:
 
     async def request(self, request: p.MediaRequest, *, seconds: float = 5.0) -> p.MediaAnswer:
         """See MediaHost. A request that is done as the deadline passes is answered all the same."""
+        try:
+            return await self._request(request, seconds)
+        except MediaError as error:
+            self._figures.refused(request, error)
+            raise
+
+    @property
+    def figures(self) -> p.Figures:
+        """See MediaHost."""
+        self._figures.workers = len(self._links)
+        self._figures.spares = self._recruits.spares_count
+        self._figures.cascades = self._placement.cascades_count
+        return self._figures
+
+    async def _request(self, request: p.MediaRequest, seconds: float) -> p.MediaAnswer:
         with trio.move_on_after(seconds):
             return await self._route(request)
         why = f"; no worker runs, {self._trouble}" if self._trouble and not self._links else ""
@@ -219,6 +235,7 @@ class WorkersHost:
                 reason = self._trouble = str(error)
                 self._readers.publish([p.MediaFault(where="start", error=type(error).__name__)])
             on_ready = _nothing
+            self._figures.died(worker)
             lived_seconds = trio.current_time() - began
             died_at_once = 0 if lived_seconds > STABLE_SECONDS else died_at_once + 1
             seconds = backoff(died_at_once)
@@ -250,6 +267,7 @@ class WorkersHost:
             self._wake()
             self._recruits.settle()
             if on_ready is _nothing:
+                self._figures.restarts += 1
                 seconds = round(trio.current_time() - began, 3)
                 log.info("media_worker_replaced", worker=worker, by_spare=waited, seconds=seconds)
             on_ready()
@@ -323,11 +341,14 @@ class WorkersHost:
 
     def _heard(self, events: tuple[p.MediaEvent, ...]) -> None:
         for event in events:
+            if isinstance(event, p.MediaFault):
+                self._figures.faults += 1
             if isinstance(event, p.PeerClosed):
                 self._cascades.look(self._placement.closed(event.peer_id))
         self._readers.publish(events)
 
     def _measured(self, worker: int, said: Measured) -> None:
+        self._figures.measured(worker, said.figures)
         self._placement.measured(worker, cpu_fraction=said.cpu_fraction, accepting=said.accepting)
 
     def _wake(self) -> None:

@@ -57,6 +57,12 @@ class OnDemandHost:
             raise p.MediaTimeoutError(f"the media host was not open within {seconds:g} s")
         return await host.request(request, seconds=max(0.0, deadline - trio.current_time()))
 
+    @property
+    def figures(self) -> p.Figures:
+        """See MediaHost; those of nobody while there is no host."""
+        host = None if self._opening is None else self._opening.host
+        return p.Figures() if host is None else host.figures
+
     def events(self) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[p.Batch]]:
         """See MediaHost."""
         return self._readers.open()

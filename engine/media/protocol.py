@@ -12,6 +12,7 @@ import attrs
 import trio
 
 from engine.errors import MediaError
+from engine.media.figures import Figures as Figures
 from engine.media.frame_words import CallableSink as CallableSink
 from engine.media.frame_words import CallableSource as CallableSource
 from engine.media.frame_words import FileSink as FileSink
@@ -429,6 +430,10 @@ class MediaHost(Protocol):
         Raises:
             MediaError: one of the errors above.
         """
+
+    @property
+    def figures(self) -> Figures:
+        """What it has counted, without asking anybody: up to half a second old."""
 
     def events(self) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[Batch]]:
         """What happens from now on. A reader that is too slow gets EventsLost; media never waits."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Mapping
 
 from engine.media.frame_peer.peers import FramePeers
 from engine.media.inner import OpenPipe
@@ -52,7 +53,7 @@ class Switchboard:
             case FramePeerRequest() | TakeAnswer():
                 return await self._frame_peers.handle(request)
             case GetStatistics(peer_id=None):
-                return self._statistics()
+                return Statistics(values=self.figures())
             case Drain(seconds=seconds):
                 self._frame_peers.drain(seconds)
         return await self._of_peer(request)
@@ -66,8 +67,9 @@ class Switchboard:
             return await self._frame_peers.handle(request)
         return await self._router.handle(request)
 
-    def _statistics(self) -> Statistics:
+    def figures(self) -> Mapping[str, float]:
+        """Of all peers."""
         values = dict(self._router.statistics())
         for name, value in self._frame_peers.statistics().items():
             values[name] = values.get(name, 0.0) + value
-        return Statistics(values=values)
+        return values

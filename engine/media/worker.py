@@ -56,6 +56,9 @@ class Router(Protocol):
     async def handle(self, request: p.MediaRequest) -> p.MediaAnswer:
         """Do what is asked, or raise a MediaError."""
 
+    def figures(self) -> Mapping[str, float]:
+        """Of all peers, by name; asked for twice a second."""
+
     async def connect(self, request: OpenPipe, sock: socket.socket) -> p.MediaAnswer:
         """Carry a stream through `sock`, which it owns from now on, or raise a MediaError."""
 
@@ -194,7 +197,10 @@ class Worker:
                 self._draining = True
             case p.GetStatistics(peer_id=None):
                 answer = await self._router.handle(request)
-                return self._with_own_figures(answer)
+                assert isinstance(answer, p.Statistics)
+                values = self._with_own_figures(answer.values)
+                # Without the one that asks.
+                return p.Statistics(values={**values, "requests_count": values["requests_count"] - 1})
             case OpenPipe(pipe=pipe):
                 return await self._router.connect(request, self._handed.take(pipe))
         return await self._router.handle(request)
@@ -267,6 +273,7 @@ class Worker:
         self._own.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fault("worker", error)
+            self._write(frames.Leaving(f"a task of its own raised {type(error).__name__}"))
             self.stop(ORPHAN_SECONDS)
 
     # -- load
@@ -302,19 +309,20 @@ class Worker:
         )
 
     def _tell_measured(self) -> None:
+        assert self._router is not None
+        figures = self._with_own_figures(self._router.figures())
         gauge = self._gauge
-        self._write(frames.Measured(gauge.lag_milliseconds, gauge.cpu_fraction, self._accepting))
+        self._write(frames.Measured(gauge.lag_milliseconds, gauge.cpu_fraction, self._accepting, figures))
 
-    def _with_own_figures(self, answer: p.MediaAnswer) -> p.MediaAnswer:
-        assert isinstance(answer, p.Statistics)
-        own = {
+    def _with_own_figures(self, values: Mapping[str, float]) -> dict[str, float]:
+        return {
+            **values,
             "worker_lag_milliseconds": self._gauge.lag_milliseconds,
             "worker_cpu_fraction": self._gauge.cpu_fraction,
             "worker_rss_bytes": float(_rss_bytes()),
-            # Without the one that asks.
-            "requests_count": float(len(self._asked) - 1),
+            "worker_accepting_count": float(self._accepting),
+            "requests_count": float(len(self._asked)),
         }
-        return p.Statistics(values={**answer.values, **own})
 
     # -- memory
 

@@ -19,6 +19,7 @@ from engine.media.router.fanout import PortableFanout
 from engine.media.router.pipe import FarEnd, HomeEnd, PipeAround
 from engine.media.router.rtp import HEADER
 from engine.media.router.source import Source
+from engine.media.router.tally import Tally
 from tests.bench.report import Figure
 from tests.engine.media.rigs import CALM
 from tests.engine.media.router import clients
@@ -44,7 +45,7 @@ def figures() -> Iterator[Figure]:
 
 async def _costs() -> list[Figure]:
     ours, theirs = packet_pair()
-    around = PipeAround(clock=time.monotonic, fault=_fail, fanout=PortableFanout)
+    around = PipeAround(clock=time.monotonic, fault=_fail, fanout=PortableFanout, tally=Tally())
     plain, carried = _source(), _source()
     home = HomeEnd(ours, {VIDEO.kind: VIDEO}, [carried], around)
     far = FarEnd(theirs, "s", around, lambda _: None)
@@ -83,7 +84,7 @@ async def _costs() -> list[Figure]:
 
 
 def _source() -> Source:
-    return Source(VIDEO, None, PortableFanout(), lambda _: None)
+    return Source(VIDEO, None, PortableFanout(), lambda _: None, Tally())
 
 
 def _take(source: Source, packet: bytes) -> None:

@@ -22,6 +22,7 @@ from engine.media.router.ice_mux import Mux
 from engine.media.router.link import Link
 from engine.media.router.liveness import Liveness
 from engine.media.router.sdp import Local, Outgoing, Plan, write_answer
+from engine.media.router.tally import Tally
 
 STOP_SECONDS = 5.0
 """For goodbyes; a peer that is not gone by then is left behind."""
@@ -40,6 +41,7 @@ class Surroundings:
     ended: Callable[["Peer", CloseReason], None]
     fanout: FanoutFactory
     liveness: Callable[[float], Liveness]
+    tally: Tally
 
 
 class Peer:

@@ -19,6 +19,7 @@ from engine.media.router.fanout import FanoutFactory
 from engine.media.router.rtp import HEADER, HEADER_BYTES, KEY_FRAME_SNIFFERS, VERSION_2, is_rtcp
 from engine.media.router.sdp import Track, codec_name
 from engine.media.router.source import Source
+from engine.media.router.tally import Tally
 
 BUFFER_BYTES = 1 << 19
 """Asked of the kernel; what waits for a worker that is late is the only queue, and is full after a second."""
@@ -78,6 +79,7 @@ class PipeAround:
     clock: Callable[[], float]
     fault: Callable[[str, BaseException], None]
     fanout: FanoutFactory
+    tally: Tally
 
 
 class PipeSocket:
@@ -270,13 +272,14 @@ class FarEnd:
         """Raises: MediaError when the home has not said what the stream is made of."""
         self.stream_id = stream_id
         self._on_ended = on_ended
+        self._counted, self._tally = around.tally, Tally()
         self.pipe = PipeSocket(sock, self._take, around)
         hello = _hello(self.pipe.first())
         self.tracks: Mapping[Kind, Track] = {track.kind: track for track in hello.tracks}
         self.sources: list[Source] = []
         for track in hello.tracks:
             for layer in track.layers or (None,):
-                self.sources.append(Source(track, layer, around.fanout(), self._send_rtcp))
+                self.sources.append(Source(track, layer, around.fanout(), self._send_rtcp, self._tally))
         for source, ssrc in zip(self.sources, hello.ssrcs, strict=True):
             source.ssrc = ssrc
         self._watched: Watched | None = None
@@ -290,10 +293,17 @@ class FarEnd:
         watched = Watched(sinks, tuple([source.dropped for source in self.sources]))
         if watched != self._watched and self.pipe.tell(watched):
             self._watched = watched
+        self._count()
 
     def close(self) -> None:
         """Take nothing more."""
         self.pipe.close()
+        self._count()
+
+    def _count(self) -> None:
+        """Only what goes to viewers here: what came, and what was asked for, is counted at home."""
+        self._counted.forwarded_packets += self._tally.forwarded_packets
+        self._tally.forwarded_packets = 0
 
     def _send_rtcp(self, packet: bytes) -> None:
         self.pipe.send(packet)

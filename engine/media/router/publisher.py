@@ -49,7 +49,7 @@ class Publisher(Peer):
 
     def _add(self, track: Track) -> None:
         for layer in track.layers or (None,):
-            source = Source(track, layer, self._around.fanout(), self.link.send_rtcp)
+            source = Source(track, layer, self._around.fanout(), self.link.send_rtcp, self._around.tally)
             self.sources.append(source)
             if layer is not None:
                 self._by_layer[layer] = source
@@ -177,6 +177,11 @@ class Publisher(Peer):
         for source in self.sources:
             if source.kind is kind:
                 source.mute(now, muted=muted)
+
+    @property
+    def dropped(self) -> int:
+        """Packets that were not sent to viewers, to however many."""
+        return sum(source.dropped for source in self.sources)
 
     def statistics(self, now: float) -> Iterator[tuple[str, float]]:
         """Figures by name; those of a source begin with its kind and layer."""

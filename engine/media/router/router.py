@@ -54,6 +54,7 @@ from engine.media.router.pipes import Pipes
 from engine.media.router.publisher import Publisher
 from engine.media.router.sdp import plan_publish, plan_view
 from engine.media.router.stream import Stream
+from engine.media.router.tally import Tally
 from engine.media.router.viewer import Viewer
 
 LIVENESS_TICKS = 10
@@ -88,6 +89,8 @@ class Router:
         self._emit = emit
         self._clock = config.clock
         self._mux = Mux(config.listening, config.clock, self._fault)
+        self._tally = Tally()
+        self._dropped_before = 0
         self._around = Surroundings(
             mux=self._mux,
             identity=Identity.generateCertificate(),
@@ -98,13 +101,16 @@ class Router:
             ended=self._end,
             fanout=_fanout_factory(config.batched),
             liveness=partial(_liveness, config),
+            tally=self._tally,
         )
         self._ticker = Ticker(self._tick, self._fault)
         self._ticks = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._peers: dict[str, Peer] = {}
         self._streams: dict[str, Stream] = {}
-        around = PipeAround(clock=config.clock, fault=self._fault, fanout=self._around.fanout)
+        around = PipeAround(
+            clock=config.clock, fault=self._fault, fanout=self._around.fanout, tally=self._tally
+        )
         self._pipes = Pipes(self._streams, around, self._end_viewers)
         self._faults = 0
         self._faults_told = Allowance(FAULTS_AT_ONCE, FAULTS_PER_SECOND)
@@ -298,9 +304,11 @@ class Router:
         """
         if peer_id is not None:
             return {name: float(value) for name, value in self._peer(peer_id).statistics(self._clock())}
+        publishers = [one for one in self._peers.values() if isinstance(one, Publisher)]
+        live = [one for one in publishers if one.ending is None]
         return {
-            "publishers_count": sum(isinstance(one, Publisher) for one in self._peers.values()),
-            "viewers_count": sum(isinstance(one, Viewer) for one in self._peers.values()),
+            "publishers_count": len(publishers),
+            "viewers_count": len(self._peers) - len(publishers),
             "peers_count": len(self._peers),
             "tasks_count": len(self._tasks),
             "faults_count": self._faults,
@@ -308,6 +316,8 @@ class Router:
             "strange_packets": self._mux.strangers,
             "send_dropped_packets": self._mux.sends_dropped,
             "tick_lag_seconds": self._ticker.lag_seconds,
+            "fanout_dropped_packets": self._dropped_before + sum(one.dropped for one in live),
+            **attrs.asdict(self._tally),
             **self._pipes.statistics(),
         }
 
@@ -320,6 +330,7 @@ class Router:
             if isinstance(peer, Publisher):
                 self._streams.pop(peer.stream_id, None)
                 self._pipes.end(peer, CloseReason.SOURCE_ENDED)
+                self._dropped_before += peer.dropped
                 self._end_viewers(peer, CloseReason.SOURCE_ENDED)
 
     def _end_viewers(self, stream: Stream, reason: CloseReason) -> None:

@@ -21,6 +21,7 @@ from engine.media.router.rtp import (
     vp8_unnumbered,
 )
 from engine.media.router.sdp import Track, codec_name
+from engine.media.router.tally import Tally
 
 if TYPE_CHECKING:
     from engine.media.router.sink import Sink
@@ -66,7 +67,12 @@ class Source:
     """Takes plain RTP, keeps it for a while, and gives it to its sinks."""
 
     def __init__(
-        self, track: Track, layer: str | None, fanout: Fanout, send_rtcp: Callable[[bytes], None]
+        self,
+        track: Track,
+        layer: str | None,
+        fanout: Fanout,
+        send_rtcp: Callable[[bytes], None],
+        tally: Tally,
     ) -> None:
         self.kind, self.codec, self.layer = track.kind, codec_name(track.codec), layer
         self.payload_type, self.rtx_payload_type = track.codec.payload_type, track.rtx_payload_type
@@ -93,7 +99,7 @@ class Source:
         # key frame. Without them it goes by sequence numbers, which are ours.
         self._is_vp8 = self.codec == "VP8"
         self._begins_key_frame = KEY_FRAME_SNIFFERS[self.codec]
-        self._send_rtcp = send_rtcp
+        self._send_rtcp, self._tally = send_rtcp, tally
         self._history: list[Kept | None] = [None] * HISTORY_PACKETS
         self._sinks: dict[Sink, None] = {}
         self._joining: dict[Sink, float] = {}
@@ -177,6 +183,7 @@ class Source:
         if ahead > JUMP_MAX:
             self._begin_anew(now)
         elif ahead > 1 and highest is not None:
+            self._tally.missed_packets += ahead - 1
             self._look_for_missing(highest, sequence, now)
         elif self.missing.unasked:
             # Two have overtaken it: it is lost rather than late.
@@ -189,6 +196,7 @@ class Source:
 
     def _take_newest(self, sequence: int, timestamp: int, marker: int, body: bytes, now: float) -> None:
         self.reception.advance(sequence, timestamp, now)
+        self._tally.received_packets += 1
         begins_frame, self.last_timestamp = timestamp != self.last_timestamp, timestamp
         kept = self._history[sequence % HISTORY_PACKETS] = Kept(sequence, timestamp, marker, body)
         key_frame = self._begins_key_frame(body)
@@ -204,6 +212,7 @@ class Source:
             self._take_on(sequence, timestamp, now, key_frame=key_frame)
         if self._telling and begins_frame:
             self._telling = {sink: None for sink in self._telling if sink.tell(kept)}
+        self._tally.forwarded_packets += len(self._sinks)
         self.forwarded_packets += 1
         self.forwarded_octets += len(body)
         self.fanout.send(marker, sequence, timestamp, body)
@@ -231,6 +240,8 @@ class Source:
             self.too_late += 1
             return
         self.reception.fill()
+        self._tally.received_packets += 1
+        self._tally.recovered_packets += 1
         self.recovered += resent
         self._history[kept.sequence % HISTORY_PACKETS] = kept
         for tap in self.taps:
@@ -292,6 +303,7 @@ class Source:
         self._key_frame_asked_at = now
         self._key_frame_wanted = False
         self.picture_losses += 1
+        self._tally.plis_sent_count += 1
         self._send_rtcp(rtcp.picture_loss(sender=self.local_ssrc, media=self.ssrc))
 
     def tick(self, now: float) -> None:
@@ -312,6 +324,7 @@ class Source:
         assert self.ssrc is not None, "packets that were taken had one"
         for first in range(0, len(asked), rtcp.NACK_SEQUENCES_MAX):
             some = asked[first : first + rtcp.NACK_SEQUENCES_MAX]
+            self._tally.nacks_sent_count += 1
             self._send_rtcp(rtcp.negative_acknowledgement(some, sender=self.local_ssrc, media=self.ssrc))
 
     def take_report(self, info: RtcpSenderInfo, now: float) -> None:

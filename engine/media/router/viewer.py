@@ -85,9 +85,13 @@ class Viewer(Peer):
         if sink is None:
             return
         if rtcp.asks_for_key_frame(packet):
+            self._around.tally.plis_received_count += 1
             (sink.source or sink.wanted).want_key_frame(now)
         if numbers := rtcp.asked_again(packet):
+            before = sink.resent
             sink.take_request(numbers, now)
+            self._around.tally.nacks_received_count += 1
+            self._around.tally.resent_packets += sink.resent - before
 
     def _take_reports(self, packet: RtcpRrPacket | RtcpSrPacket, now: float) -> None:
         ours = [(self.sinks[block.ssrc], block) for block in packet.reports if block.ssrc in self.sinks]

@@ -44,10 +44,10 @@ class Served:
 
 
 @asynccontextmanager
-async def served(journal: Any = "memory:", **options: Any) -> AsyncIterator[Served]:
+async def served(journal: Any = "memory:", media: Any = None, **options: Any) -> AsyncIterator[Served]:
     apis = [*installed_apis(), PARLOUR]
     async with (
-        open_engine(journal, apis=apis) as engine,
+        open_engine(journal, apis=apis, media=media) as engine,
         HttpClient() as client,
         trio.open_nursery() as nursery,
     ):
@@ -202,6 +202,7 @@ async def test_metrics_count_and_name_nobody() -> None:
         assert "switchhook_parlour_visitors 3.0" in text
         assert "switchhook_videochat_sockets 0.0" in text
         assert "\nswitchhook_timers " in text
+        assert "\nswitchhook_media_workers 0.0" in text
         assert "secret" not in text
 
 

@@ -95,7 +95,7 @@ class StandIn:
             case p.GetStatistics() if self._config.get("statistics", "none") == self._config.get("worker"):
                 os._exit(3)
             case p.GetStatistics():
-                return p.Statistics(values=self._figures())
+                return p.Statistics(values=self.figures())
             case ClosePipe():
                 self._disconnect(request)
             case p.ClosePeer(peer_id=peer_id, reason=reason):
@@ -119,7 +119,7 @@ class StandIn:
                 self._keep("loose", _fail())
         return p.Done()
 
-    def _figures(self) -> dict[str, float]:
+    def figures(self) -> dict[str, float]:
         return {"peers_count": len(self._peers), "begun": self._begun, "pipes_count": len(self._pipes)}
 
     def _known(self, peer_id: str) -> None:

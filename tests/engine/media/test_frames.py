@@ -127,7 +127,10 @@ def test_the_other_frames_arrive() -> None:
         frames.Ready(),
         frames.Failed("why"),
         frames.Unwound(4),
-        frames.Measured(1.0, 0.5, True),
+        frames.Measured(1.0, 0.5, True, {"peers_count": 2.0}),
+        frames.Leaving("its memory is full"),
+        frames.Prepare("some:router"),
+        frames.Prepared(),
     ):
         assert arrived(frame) == frame
 

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from engine.errors import MediaError
 from engine.media import frames
@@ -297,9 +298,12 @@ async def test_a_worker_whose_peers_do_not_end_ends_all_the_same() -> None:
 
 
 async def test_a_drain_that_fails_is_reported_and_ends_the_worker() -> None:
-    async with open_watched({"drain": "crash"}) as host, host.events() as reader:
-        assert await wait_event(reader, p.MediaFault) == p.MediaFault(where="worker", error="ValueError")
-        await wait_event(reader, p.WorkerGone)
+    with capture_logs() as logs:
+        async with open_watched({"drain": "crash"}) as host, host.events() as reader:
+            assert await wait_event(reader, p.MediaFault) == p.MediaFault(where="worker", error="ValueError")
+            await wait_event(reader, p.WorkerGone)
+            await host.request(publish(), seconds=30)
+    assert logs[0]["reason"] == "a task of its own raised ValueError"
 
 
 async def test_a_worker_may_load_its_router_before_it_is_started() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.media import protocol as p
-from engine.media.router.router import Router
 from engine.media.routing import open_router as open_real
+from engine.media.switchboard import Switchboard
 
 NAME = "tests.engine.media.watched:open_router"
 BLOCK_SIGNAL = signal.SIGUSR1
@@ -26,7 +26,7 @@ PROBE_SECONDS = 0.002
 class Watched:
     """Adds to the statistics: memory after a trim, threads, descriptors, tasks, lateness of the loop."""
 
-    def __init__(self, router: Router, *, probes: bool) -> None:
+    def __init__(self, router: Switchboard, *, probes: bool) -> None:
         self._router = router
         self._probes = probes
         self._probe: asyncio.Task[None] | None = None
@@ -46,6 +46,10 @@ class Watched:
         if self._probe is not None:
             self._probe.cancel()
         await self._router.close()
+
+    def figures(self) -> Mapping[str, float]:
+        """See worker.Router."""
+        return self._router.figures()
 
     async def handle(self, request: p.MediaRequest) -> p.MediaAnswer:
         """See worker.Router."""

@@ -192,6 +192,8 @@ async def studio(
         host = engine._host(API, nursery, stopping)
         async with API.open(host) as service:
             assert isinstance(service, ConferenceService)
-            application = EngineApplication(engine.runtime, [API], {"conference": service}, {}, Origins(()))
+            application = EngineApplication(
+                engine.runtime, [API], {"conference": service}, {}, Origins(()), engine.media
+            )
             yield Studio(engine, fake, service, application, stopping)
             nursery.cancel_scope.cancel()

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, cast
 
 import attrs
@@ -12,18 +11,17 @@ import pytest
 from aiortc.rtp import RtcpSenderInfo, RtcpSrPacket
 
 from engine.errors import MediaError
-from engine.media.inner import ClosePipe, OpenPipe
-from engine.media.protocol import CloseReason, Kind, PeerExistsError, UnknownStreamError
+from engine.media.protocol import CloseReason, Kind
 from engine.media.rights import packet_pair
 from engine.media.router import rtcp
 from engine.media.router.fanout import FanoutFactory
 from engine.media.router.link import Link
 from engine.media.router.pipe import Ended, FarEnd, Hello, HomeEnd, Muted, PipeAround, Watched
-from engine.media.router.pipes import Pipes
 from engine.media.router.sdp import Outgoing, Track
 from engine.media.router.sink import Sink
 from engine.media.router.source import Source
-from engine.media.router.stream import Stream, source_of
+from engine.media.router.stream import source_of
+from engine.media.router.tally import Tally
 from tests.engine.media.router.clients import VP8_DELTA, VP8_KEY
 from tests.engine.media.router.test_source import SOUND, VIDEO, Sent, Way, packet
 
@@ -45,7 +43,7 @@ class Published:
         self.back = Sent()
         self.tracks = {track.kind: track for track in tracks}
         self.sources = [
-            Source(track, layer, Way(Sent()), self.back.send_rtcp)
+            Source(track, layer, Way(Sent()), self.back.send_rtcp, Tally())
             for track in tracks
             for layer in track.layers or (None,)
         ]
@@ -67,7 +65,7 @@ class Piped:
         self.now = 100.0
         self.faults: list[str] = []
         self.ended: list[CloseReason] = []
-        self.there = Sent()
+        self.there, self.tally = Sent(), Tally()
         self.stream = Published(*tracks)
         self.home_sock, self.far_sock = packet_pair()
         self.home = HomeEnd(self.home_sock, self.stream.tracks, self.stream.sources, self.around)
@@ -77,7 +75,12 @@ class Piped:
     @property
     def around(self) -> PipeAround:
         fanout = cast(FanoutFactory, lambda: Way(self.there))
-        return PipeAround(clock=lambda: self.now, fault=lambda _, error: self._failed(error), fanout=fanout)
+        return PipeAround(
+            clock=lambda: self.now,
+            fault=lambda _, error: self._failed(error),
+            fanout=fanout,
+            tally=self.tally,
+        )
 
     def _failed(self, error: BaseException) -> None:
         self.faults.append(type(error).__name__)
@@ -338,6 +341,20 @@ def test_the_publisher_s_figures_count_far_sinks() -> None:
     run(main)
 
 
+def test_of_what_crosses_only_what_goes_to_far_viewers_is_counted_there() -> None:
+    async def main(piped: Piped) -> None:
+        await piped.view()
+        await piped.send(10, 11, 13)
+        assert piped.tally == Tally()
+        piped.far.tick(piped.now)
+        assert piped.tally == Tally(forwarded_packets=3)
+        await piped.send(14)
+        piped.far.close()
+        assert piped.tally == Tally(forwarded_packets=4)
+
+    run(main)
+
+
 def test_the_publisher_s_figures_keep_what_far_fan_outs_have_dropped() -> None:
     async def main(piped: Piped) -> None:
         source = piped.stream.sources[0]
@@ -494,105 +511,3 @@ def test_a_pipe_that_does_not_say_what_it_carries_is_refused(first: bytes | None
         theirs.close()
 
     run(main)
-
-
-# -- the pipes of a worker
-
-
-def descriptor_count() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-class Workers:
-    """Two workers' pipes, and the viewers that were ended."""
-
-    def __init__(self, around: PipeAround) -> None:
-        self.here: dict[str, Stream] = {"s": Published(VIDEO)}
-        self.there: dict[str, Stream] = {}
-        self.ended: list[tuple[str, CloseReason]] = []
-        self.home = Pipes(self.here, around, self._end)
-        self.far = Pipes(self.there, around, self._end)
-
-    def _end(self, stream: Stream, reason: CloseReason) -> None:
-        self.ended.append((stream.stream_id, reason))
-
-    def open(self, pipe: int) -> None:
-        ours, theirs = packet_pair()
-        self.home.open(OpenPipe(pipe=pipe, stream_id="s", home=True), ours)
-        self.far.open(OpenPipe(pipe=pipe, stream_id="s", home=False), theirs)
-
-    def close(self) -> None:
-        self.home.close_all()
-        self.far.close_all()
-
-
-def run_workers(main: Callable[[Workers], Awaitable[None]]) -> None:
-    async def within(piped: Piped) -> None:
-        workers = Workers(piped.around)
-        await main(workers)
-        workers.close()
-        assert workers.home.statistics()["pipes_count"] == 0
-        assert workers.far.statistics()["pipes_count"] == 0
-
-    run(within)
-
-
-def test_a_stream_from_elsewhere_can_be_viewed_until_its_pipe_is_closed() -> None:
-    async def main(workers: Workers) -> None:
-        workers.open(1)
-        assert isinstance(workers.there["s"], FarEnd)
-        close = ClosePipe(pipe=1, reason=CloseReason.WORKER_GONE)
-        for _ in range(2):
-            workers.far.close(close)
-            workers.home.close(close)
-        assert workers.there == {}
-        assert workers.ended == [("s", CloseReason.WORKER_GONE)]
-        assert not workers.here["s"].sources[0].taps
-
-    run_workers(main)
-
-
-def test_when_the_stream_ends_its_far_viewers_are_ended_once() -> None:
-    async def main(workers: Workers) -> None:
-        workers.open(1)
-        workers.home.end(Published(VIDEO), CloseReason.DRAINED)
-        workers.home.end(workers.here["s"], CloseReason.SOURCE_ENDED)
-        await turns()
-        workers.far.close(ClosePipe(pipe=1, reason=CloseReason.SOURCE_ENDED))
-        assert workers.ended == [("s", CloseReason.SOURCE_ENDED)]
-        assert workers.there == {}
-        assert workers.home.statistics()["pipe_sent_packets"] == 2
-
-    run_workers(main)
-
-
-def test_pipes_that_cannot_be_opened_leave_nothing() -> None:
-    async def main(workers: Workers) -> None:
-        workers.open(1)
-        before = descriptor_count()
-        ours, theirs = packet_pair()
-        with pytest.raises(UnknownStreamError):
-            workers.home.open(OpenPipe(pipe=2, stream_id="another", home=True), ours)
-        with pytest.raises(PeerExistsError):
-            workers.far.open(OpenPipe(pipe=2, stream_id="s", home=False), theirs)
-        again, unused = packet_pair()
-        with pytest.raises(UnknownStreamError):
-            workers.far.open(OpenPipe(pipe=2, stream_id="s", home=True), again)
-        unused.close()
-        assert descriptor_count() == before
-
-    run_workers(main)
-
-
-def test_50_pipes_leave_no_descriptor() -> None:
-    async def main(workers: Workers) -> None:
-        before = descriptor_count()
-        for pipe in range(50):
-            workers.open(pipe)
-            await turns()
-            close = ClosePipe(pipe=pipe, reason=CloseReason.REQUESTED)
-            workers.far.close(close)
-            workers.home.close(close)
-        assert descriptor_count() == before
-
-    run_workers(main)

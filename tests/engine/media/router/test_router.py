@@ -226,6 +226,24 @@ def test_five_percent_of_loss_in_each_direction_are_recovered(batched: bool) -> 
             assert asked > 5
             assert the.figure("pub", "video_recovered_packets") > 5
             assert the.figure("view", "video_resent_packets") > 5
+            # The router's own counts go on when the peers have gone.
+            figures = dict(the.router.statistics())
+            for peer_id in ("view", "pub"):
+                await the.ask(ClosePeer(peer_id=peer_id))
+            assert the.router.statistics()["fanout_dropped_packets"] == 0
+            for name in (
+                "received_packets",
+                "missed_packets",
+                "recovered_packets",
+                "forwarded_packets",
+                "resent_packets",
+                "nacks_sent_count",
+                "nacks_received_count",
+                "plis_sent_count",
+            ):
+                assert the.router.statistics()[name] >= figures[name] > 0, name
+            assert figures["received_packets"] == 401
+            assert figures["missed_packets"] == figures["recovered_packets"]
 
     run(main)
 
@@ -729,6 +747,7 @@ def test_a_viewer_that_asks_for_a_key_frame_is_heard(fir: bool) -> None:
             await until(lambda: the.figure("pub", "video_key_frames_asked_count") > asked)
             viewer.send_rtcp(rtcp.picture_loss(sender=9, media=12345) if not fir else b"\x80\xcb\x00\x00" * 2)
             viewer.send_rtcp(rtcp.negative_acknowledgement([5], sender=9, media=12345))
+            assert the.router.statistics()["plis_received_count"] >= 3
 
     run(main)
 

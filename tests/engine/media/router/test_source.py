@@ -18,6 +18,7 @@ from engine.media.router.rtp import HEADER
 from engine.media.router.sdp import Outgoing, Track
 from engine.media.router.sink import Sink
 from engine.media.router.source import HISTORY_PACKETS, JUMP_MAX, PICTURE_LOSS_SECONDS, Source
+from engine.media.router.tally import Tally
 from tests.engine.media.router.clients import VP8_DELTA, VP8_KEY
 
 VIDEO = Track(
@@ -88,7 +89,7 @@ class Scene:
     """One source and one sink of it."""
 
     def __init__(self, track: Track = VIDEO) -> None:
-        self.sent, self.back = Sent(), Sent()
+        self.sent, self.back, self.tally = Sent(), Sent(), Tally()
         self.source = self.more(track)
         self.sink = Sink(
             self.source,
@@ -98,7 +99,7 @@ class Scene:
         )
 
     def more(self, track: Track = VIDEO) -> Source:
-        return Source(track, None, Way(self.sent), self.back.send_rtcp)
+        return Source(track, None, Way(self.sent), self.back.send_rtcp, self.tally)
 
     def key_frames_asked(self) -> int:
         return sum(rtcp.asks_for_key_frame(one) for one in self.back.rtcp)
@@ -166,6 +167,25 @@ def test_payloads_of_other_codecs_stay_as_they_are(name: str) -> None:
     scene.source.take_again(rtx(102, body), 9.0)
     assert [one[3] for one in scene.sent.packets[-2:]] == [body, body]
     assert [one[4] for one in scene.sent.late] == [body]
+
+
+def test_what_a_source_does_is_counted_beyond_its_own_beginnings() -> None:
+    scene = begun(count=3)
+    scene.source.take(packet(105), 0.2)
+    scene.source.take_again(rtx(103), 0.3)
+    scene.source.take_again(rtx(103), 0.3)
+    scene.source.tick(0.3)
+    scene.source.take(packet(105 + JUMP_MAX + 1), 0.4)
+    assert scene.tally == Tally(
+        received_packets=6,
+        missed_packets=2,
+        recovered_packets=1,
+        # Not the last one: whoever was on it waits for a key frame, which this one is.
+        forwarded_packets=5,
+        nacks_sent_count=len(scene.back.rtcp) - scene.key_frames_asked(),
+        plis_sent_count=scene.key_frames_asked(),
+    )
+    assert scene.tally.nacks_sent_count > 0
 
 
 def test_a_malformed_packet_is_counted() -> None:
