@@ -18,6 +18,9 @@ from engine.runtime.supervisor import contained
 
 log = structlog.get_logger("switchhook.followers")
 
+EPISODES_AT_ONCE = 100
+"""Read for one follower before others get their turn: some milliseconds of a history that may be long."""
+
 Deliver: TypeAlias = Callable[[int, float, Send], None]
 """(version, UTC seconds, message); must not block. What it raises ends the follower."""
 
@@ -138,7 +141,11 @@ class Followers:
 
     async def _read_on(self, follower: Follower) -> None:
         loaded = await self._journal.load(follower.stream, follower.cursor, snapshot=False)
-        for episode in episodes(self._codec, follower.stream, loaded):
+        for number, episode in enumerate(episodes(self._codec, follower.stream, loaded), 1):
+            if number % EPISODES_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+                if follower.closed:
+                    return
             for version, record in enumerate(episode.records, episode.version):
                 for send in self._family.announced(record.member, record.event):
                     self._tell(follower, version, episode.at, send)

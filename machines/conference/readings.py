@@ -1,9 +1,13 @@
 """What is read of conferences, over HTTP."""
 
+from collections.abc import Sequence
+from urllib.parse import quote
+
 from engine.transport.application import Response
-from machines.conference import projection, wire
+from machines.conference import endpoints, projection, wire
 from machines.conference import vocabulary as v
 from machines.conference import wire_answers as answers
+from machines.conference.feeds import Entry
 from machines.conference.reasons import Reason
 from machines.conference.refusals import RefusedError
 from machines.conference.rules import roll
@@ -33,7 +37,10 @@ async def simple_view(call: Call) -> Response:
 
 
 async def events(call: Call) -> Response:
-    """The events from a version on, or after a while that there are none (2.3, "events?v=n")."""
+    """The events from a version on, or after a while that there are none (2.3, "events?v=n").
+
+    A long history is told in parts, so that one request costs neither much memory nor anybody's time.
+    """
     query = wire.read_events_query(call.request.query)
     conference = await _named(call)
     feed = await call.service.feeds.enter(conference.id)
@@ -41,8 +48,17 @@ async def events(call: Call) -> Response:
         entries = await feed.wait_since(query.v, call.settings.poll_seconds)
     finally:
         call.service.feeds.leave(feed)
+    part = entries[: call.settings.events_max]
     # Each entry is JSON already.
-    return Response(200, f"[{','.join(entry.text for entry in entries)}]".encode())
+    body = f"[{','.join(entry.text for entry in part)}]".encode()
+    return Response(200, body, headers=_next(conference.id, part) if len(part) < len(entries) else ())
+
+
+def _next(conference_id: str, told: Sequence[Entry]) -> tuple[tuple[str, str], ...]:
+    """Where what follows is to be had (RFC 8288)."""
+    last = told[-1].version
+    path = endpoints.EVENTS.format(id=quote(conference_id, safe=""))
+    return (("link", f'<{path}?v={0 if last is None else last + 1}>; rel="next"'),)
 
 
 async def ice_servers(call: Call) -> Response:

@@ -34,6 +34,8 @@ class ConferenceSettings:
     """How long a conference may be empty before it ends."""
     poll_seconds: float = attrs.field(default=10.0, validator=_not_negative)
     """How long a request for events waits when there are none."""
+    events_max: int = attrs.field(default=10_000, validator=_positive)
+    """The most events of one answer; the header `Link` of a full one says where the rest is."""
     bitrate_min_bps: int = attrs.field(default=30_000, validator=_bitrate)
     """The least `videoBitrate` that may be asked for."""
     bitrate_max_bps: int = attrs.field(default=8_000_000, validator=_bitrate)

@@ -1,6 +1,7 @@
 """Reading events by `GET events?v=`: at once, after a wait, and never longer than there is a reason to."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -55,6 +56,39 @@ async def test_a_poll_may_be_told_not_to_wait(autojump_clock: MockClock) -> None
     async with studio(ConferenceSettings(poll_seconds=0)) as stage:
         await stage.enter("ann")
         assert await poll(stage, 1) == (0.0, [])
+
+
+@pytest.mark.parametrize("events_max", [1, 2, 3, 6, 7])
+async def test_a_long_history_is_told_in_parts_each_with_the_way_to_the_next(
+    autojump_clock: MockClock, events_max: int
+) -> None:
+    async with studio(ConferenceSettings(events_max=events_max)) as stage:
+        await stage.enter("ann")
+        for _ in range(5):
+            await hold(stage)
+        told: list[int | None] = []
+        query: tuple[tuple[str, str], ...] = ()
+        while True:
+            path = "/rtc-api/conferences/c1/events"
+            answer = await stage.ask("ann", "GET", path, None, query)
+            part = [one["conferenceVersion"] for one in json.loads(answer.body)]
+            assert len(part) <= events_max
+            told += part
+            (link,) = [value for name, value in answer.headers if name == "link"] or [""]
+            if not link:
+                break
+            assert len(part) == events_max
+            found = re.fullmatch(rf'<{path}\?v=([0-9]+)>; rel="next"', link)
+            assert found is not None
+            query = (("v", found[1]),)
+        assert told == [None, 0, 1, 2, 3, 4, 5]
+
+
+async def test_the_way_to_the_next_part_quotes_the_id(autojump_clock: MockClock) -> None:
+    async with studio(ConferenceSettings(events_max=1)) as stage:
+        await stage.enter("ann", conference="room é>")
+        answer = await stage.ask("ann", "GET", "/rtc-api/conferences/room é>/events")
+        assert answer.headers == (("link", '</rtc-api/conferences/room%20%C3%A9%3E/events?v=0>; rel="next"'),)
 
 
 async def test_what_happens_while_somebody_waits_is_told_then(autojump_clock: MockClock) -> None:
