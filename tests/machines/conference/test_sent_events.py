@@ -105,6 +105,24 @@ async def test_a_conference_with_many_sent_events_does_not_grow(autojump_clock: 
         assert {*fold(runtime.family, runtime.codec, stream_of("c1"), loaded).members} == before
 
 
+async def test_who_has_left_hears_it_no_more_unless_he_comes_back_in_time(autojump_clock: MockClock) -> None:
+    async with heard() as (stage, ann, bob):
+        await send(stage)
+        assert [len(ear.take()) for ear in (ann, bob)] == [1, 1]
+        await stage.post("bob", "conferences/leave", **stage.of("bob"))
+        bob.take()
+        await trio.sleep(11.0)
+        assert bob.take() == []
+        await stage.post("bob", "conferences/join", **stage.of("bob"))
+        assert [one["type"] for one in bob.take()] == ["ConferenceJoinedEvent"]
+        await trio.sleep(5.0)
+        assert [one["type"] for one in bob.take()] == [EVENT["type"]]
+        await stage.post("ann", "conferences/end", **stage.of("ann"))
+        assert [one["type"] for one in bob.take()] == ["ConferenceEndedEvent"]
+        await trio.sleep(60.0)
+        assert bob.take() == []
+
+
 async def test_after_its_time_it_is_told_no_more(autojump_clock: MockClock) -> None:
     async with heard() as (stage, _, bob):
         await send(stage)
