@@ -1,10 +1,12 @@
 """Which worker has which stream and which peer. Pure.
 
 A stream lives on the worker that its publisher was put on, and its viewers join it there while there is room.
-Then it is carried to another worker too, a cascade, and viewers join it there.
+Then it is carried to another worker too, a cascade, and viewers join it there. Streams that have one room in
+common are put on as few workers as will have them, and so are the viewers that their workers cannot take.
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 import attrs
@@ -67,6 +69,7 @@ class _Worker:
 @attrs.define(eq=False)
 class _Stream:
     home: int
+    room: str | None = None
     publishers: int = 0
     """Peers that publish it, or ask to."""
     cascades: dict[int, Cascade] = attrs.field(factory=dict)
@@ -82,6 +85,8 @@ class Placement:
         self._workers: dict[int, _Worker] = {}
         self._seats: dict[str, Seat] = {}
         self._streams: dict[str, _Stream] = {}
+        self._rooms: dict[str, dict[str, _Stream]] = {}
+        """The streams of each, oldest first."""
 
     # -- workers
 
@@ -200,18 +205,28 @@ class Placement:
         publishes = isinstance(request, Publish)
         stream = self._streams.get(request.stream_id)
         if stream is None:
-            if not publishes:
+            if not isinstance(request, Publish):
                 raise UnknownStreamError("nobody publishes this stream")
-            worker = self._least_loaded(refused)
-            if worker is None:
+            stream = self._new_stream(request, refused)
+            if stream is None:
                 return None
-            stream = self._streams[request.stream_id] = _Stream(worker)
         stream.publishers += publishes
         worker = stream.home if publishes else self._worker_for_viewer(stream, refused)
         cascade = None if worker == stream.home else self._cascade(request.stream_id, stream, worker)
         seat = self._seats[request.peer_id] = Seat(worker, request.stream_id, publishes, cascade)
         self._count(seat, 1)
         return seat
+
+    def _new_stream(self, request: Publish, refused: Collection[int]) -> _Stream | None:
+        """Where most of its room is, of those with room; else where there is the least to do."""
+        worker = self._with_room(self._workers_of(request.room), refused)
+        worker = self._least_loaded(refused) if worker is None else worker
+        if worker is None:
+            return None
+        stream = self._streams[request.stream_id] = _Stream(worker, request.room)
+        if request.room is not None:
+            self._rooms.setdefault(request.room, {})[request.stream_id] = stream
+        return stream
 
     def _new_frame_seat(self, peer_id: str, refused: Collection[int]) -> Seat | None:
         worker = self._least_loaded(refused)
@@ -221,17 +236,33 @@ class Placement:
         self._count(seat, 1)
         return seat
 
+    def _workers_of(self, room: str | None) -> list[int]:
+        """Those that have streams of it, most of them first; homes before where streams are carried to."""
+        streams = () if room is None else tuple(self._rooms.get(room, {}).values())
+        homes = Counter(stream.home for stream in streams)
+        fars = Counter(itertools.chain.from_iterable(stream.cascades for stream in streams))
+        ordered = [worker for counted in (homes, fars) for worker, _ in counted.most_common()]
+        return list(dict.fromkeys(ordered))
+
+    def _with_room(self, workers: Iterable[int], refused: Collection[int]) -> int | None:
+        """The first of them that takes peers, and viewers without being full."""
+        roomy = self._roomy_workers(refused)
+        return next((one for one in workers if one in roomy), None)
+
     def _worker_for_viewer(self, stream: _Stream, refused: Collection[int]) -> int:
-        """The first that has the stream and room; else one with room, to which it is carried."""
+        """The first that has the stream, and room; else one with room, to which it is carried: where the
+        other streams of its room are, or the one with the least to do.
+        """
         takers = self._open_workers(refused)
         if not takers:
             return stream.home
         homes = (stream.home, *stream.cascades)
-        roomy = [one for one in takers if self._workers[one].viewers < self._viewers_per_worker]
-        here = next((one for one in homes if one in roomy), None)
+        here = self._with_room(homes, refused)
+        if here is None:
+            here = self._with_room(self._workers_of(stream.room), refused)
         if here is not None:
             return here
-        if roomy:
+        if roomy := self._roomy_workers(refused):
             return min(roomy, key=self._burden)
         # All are full, and still take viewers: the fewer there are, the better; of equals the home.
         order = [*homes, *takers]
@@ -246,6 +277,10 @@ class Placement:
 
     def _open_workers(self, refused: Collection[int]) -> list[int]:
         return [one for one, known in self._workers.items() if known.accepting and one not in refused]
+
+    def _roomy_workers(self, refused: Collection[int]) -> list[int]:
+        takers = self._open_workers(refused)
+        return [one for one in takers if self._workers[one].viewers < self._viewers_per_worker]
 
     def _least_loaded(self, refused: Collection[int]) -> int | None:
         """Peers before processor time: what has just been put somewhere has used none yet."""
@@ -274,6 +309,11 @@ class Placement:
             return ()
         ended = self._end_cascades(stream_id)
         del self._streams[stream_id]
+        if stream.room is not None:
+            streams = self._rooms[stream.room]
+            del streams[stream_id]
+            if not streams:
+                del self._rooms[stream.room]
         return ended
 
     def _end_cascades(self, stream_id: str) -> tuple[Cascade, ...]:

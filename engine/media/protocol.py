@@ -90,6 +90,8 @@ class Publish(MediaRequest):
     """Told to the sender by REMB."""
     video_codecs: tuple[str, ...] = ("VP8", "H264", "VP9", "AV1")
     """Wanted in this order, of those that the offer has."""
+    room: str | None = None
+    """Streams of one room are put on one worker while there is room, since who views one views others."""
 
 
 @attrs.frozen(kw_only=True)

@@ -33,6 +33,7 @@ from engine.runtime.performers import Asked, Performer
 from engine.vocabulary import Command
 from machines.conference import vocabulary as v
 from machines.conference.desk import Desk, Negotiation
+from machines.conference.rules.addresses import stream_of
 
 CLOSE_SECONDS = 1.0
 """How long a performer that is cancelled waits for its peer's end."""
@@ -255,7 +256,8 @@ def _request(asked: Asked, peer_id: str, sdp_offer: str) -> Publish | View:
     if isinstance(request, v.OpenViewer):
         return View(stream_id=request.source_id, peer_id=peer_id, sdp_offer=sdp_offer)
     assert isinstance(request, v.OpenPublisher)
-    published = Publish(stream_id=peer_id, peer_id=peer_id, sdp_offer=sdp_offer)
+    room = stream_of(asked.member.key)
+    published = Publish(stream_id=peer_id, peer_id=peer_id, sdp_offer=sdp_offer, room=room)
     if request.bitrate_bps is None:
         return published
     return attrs.evolve(published, bitrate_max_bps=request.bitrate_bps)

@@ -359,6 +359,83 @@ def test_a_worker_that_dies_ends_the_cascades_from_it_and_to_it() -> None:
         where.seat(view("eve"))
 
 
+# -- rooms
+
+
+def of_room(number: int, room: str | None = "r") -> p.Publish:
+    return p.Publish(stream_id=f"{room}-{number}", peer_id=f"{room}-pub-{number}", sdp_offer="", room=room)
+
+
+def test_streams_of_a_room_are_on_one_worker_and_rooms_are_spread() -> None:
+    where = placement(3)
+    homes = [[take(where, of_room(n, room)).worker for room in ("r", "s", "t")] for n in range(4)]
+    assert homes == [[0, 1, 2]] * 4
+    # Without a room, as ever: all have as many.
+    assert [take(where, of_room(n, None)).worker for n in range(3)] == [0, 1, 2]
+
+
+def test_a_room_that_outgrows_its_worker_goes_on_on_a_second_one() -> None:
+    where = Placement(2)
+    for worker in range(3):
+        where.add_worker(worker)
+    assert [take(where, of_room(n)).worker for n in range(2)] == [0, 0]
+    seats = [take(where, view(f"v-{n}", f"r-{n % 2}")).worker for n in range(4)]
+    assert seats == [0, 0, 1, 1]
+    assert where.cascades_count == 2
+    # Both are full now; what is published next has its viewers with it.
+    assert take(where, of_room(2)).worker == 2
+    assert take(where, view("v-4", "r-2")).worker == 2
+
+
+def test_a_viewer_whose_stream_has_no_room_goes_where_others_of_the_room_are() -> None:
+    where = Placement(1)
+    for worker in range(4):
+        where.add_worker(worker)
+    take(where, of_room(0))
+    take(where, of_room(1))
+    take(where, view("a", "r-0"))
+    assert take(where, view("b", "r-0")).worker == 1
+    where.forget("b")
+    # Worker 1 still has the stream, and now more to do than 2 and 3.
+    assert take(where, publish("eve", "other")).worker == 1
+    assert take(where, view("c", "r-1")).worker == 1
+
+
+def test_a_worker_of_the_room_that_takes_nobody_or_has_refused_is_passed_over() -> None:
+    where = placement(3)
+    take(where, of_room(0))
+    assert take(where, of_room(1), refused=[0]).worker == 1
+    take(where, of_room(2), refused=[0])
+    # Most of it is on 1 now.
+    assert take(where, of_room(3)).worker == 1
+    where.measured(1, cpu_fraction=0.9, accepting=False)
+    assert take(where, of_room(4)).worker == 0
+    where.measured(0, cpu_fraction=0.9, accepting=False)
+    assert take(where, of_room(5)).worker == 2
+
+
+def test_a_stream_keeps_its_worker_and_its_room_whatever_is_said_later() -> None:
+    where = placement()
+    first = take(where, of_room(0))
+    take(where, publish("bob", "other"))
+    again = p.Publish(stream_id="r-0", peer_id="r-pub-0", sdp_offer="", room="another")
+    assert take(where, again) is first
+    assert take(where, of_room(1)).worker == 0
+
+
+def test_nothing_is_remembered_of_a_room_whose_streams_have_ended() -> None:
+    where = placement()
+    take(where, of_room(0))
+    take(where, of_room(1))
+    take(where, of_room(0, "s"))
+    where.forget("r-pub-0")
+    assert take(where, of_room(2)).worker == 0
+    where.remove_worker(0)
+    where.forget("s-pub-0")
+    assert where._rooms == {}
+    assert where._streams == {}
+
+
 # -- peers with frames
 
 

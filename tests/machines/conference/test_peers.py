@@ -103,6 +103,18 @@ async def test_an_engine_that_is_left_while_an_offer_is_on_its_way_leaves_no_pee
 # -- a host that fails
 
 
+async def test_the_streams_of_a_conference_are_of_one_room(autojump_clock: MockClock) -> None:
+    async with studio() as stage:
+        await stage.enter("ann", "bob")
+        await stage.enter("eve", conference="c2")
+        for user, stream in (("ann", "s1"), ("bob", "s2")):
+            assert (await stage.publish(user, stream))[0] == 200
+        assert (await stage.publish("eve", **stage.of("eve", "c2")))[0] == 200
+        asked = stage.asked(p.Publish)
+        rooms = [one.room for one in asked if isinstance(one, p.Publish)]
+        assert rooms == ["conference.conference:c1", "conference.conference:c1", "conference.conference:c2"]
+
+
 async def test_a_peer_that_cannot_be_closed_is_given_up_in_time(autojump_clock: MockClock) -> None:
     async with studio() as stage:
         await on_air(stage)
