@@ -82,4 +82,4 @@ class Ask(Effect):
     port: str
     """`<api>.<noun>`; `open_engine(performers=...)` and `Api.crew` have its performer."""
     request: Request
-    """Journaled until it is done: its class is among the API's `words`."""
+    """It is not journaled: after a crash, the command that led to it says it again."""

@@ -1,6 +1,6 @@
 """What an API folder in `machines/` offers: its kinds, its words, its endpoints, and its service."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -9,16 +9,18 @@ import trio
 
 from engine.app.push import Pushes
 from engine.app.users import UserDirectory
-from engine.codec.records import Upcaster
+from engine.codec.records import ENGINE_WORDS, Upcaster
 from engine.codec.wire import WireCodec
 from engine.errors import LocalProtocolError
 from engine.machine.family import Kind
+from engine.machine.sayings import sayings
+from engine.machine.table import Defer, many
 from engine.media.protocol import MediaHost
 from engine.runtime.performers import Performer
 from engine.runtime.runtime import Runtime
 from engine.transport.application import Request, Response, SocketApp
 from engine.transport.sockets import Socket
-from engine.vocabulary import Address, Command
+from engine.vocabulary import Address, Command, Event
 
 
 @attrs.frozen(kw_only=True)
@@ -227,7 +229,7 @@ class Api:
     kinds: tuple[Kind, ...]
     """Its sorts of machines."""
     words: tuple[type, ...]
-    """Every class that may be journaled."""
+    """Every class that may be journaled: commands, events, data of machines, and what is in their fields."""
     upcasters: Mapping[tuple[str, int], Upcaster] = attrs.field(factory=dict)
     """What makes records of older schemas readable: by tag and old schema number (`RecordCodec`)."""
     sockets: tuple[SocketRoute, ...] = ()
@@ -257,3 +259,17 @@ class Api:
             raise LocalProtocolError(
                 f"the API {self.name} has endpoints or sockets, but no `open` to serve them"
             )
+        known = {*self.words, *ENGINE_WORDS}
+        missing = dict.fromkeys(word for kind in self.kinds for word in _journaled(kind) if word not in known)
+        if missing:
+            names = ", ".join(word.__name__ for word in missing)
+            raise LocalProtocolError(f"the API {self.name} journals what is not in its `words`: {names}")
+
+
+def _journaled(kind: Kind) -> Iterator[type]:
+    """The events that a machine's reactions name, the commands that lead to them, and those that wait."""
+    for row in kind.table.arrows:
+        events = [word for word in sayings(row.then) if issubclass(word, Event)]
+        yield from (row.on, *events) if events else ()
+    for aside in kind.table.asides:
+        yield from many(aside.commands) if isinstance(aside, Defer) else ()

@@ -174,7 +174,7 @@ API = Api(
     name="desk",
     kinds=(Kind(name=CALLBACK, table=TABLE),),
     words=(
-        *(Callback, Dial),
+        Callback,
         *(AskCallback, TakeCallback, ReportAnswered, ReportMissed, GiveUp),
         *(CallbackAsked, CallbackTaken, CallAnswered, CallMissed, CallbackGivenUp),
     ),

@@ -27,6 +27,7 @@ from engine.errors import (
     UnavailableError,
 )
 from engine.journal.memory import MemoryJournal
+from engine.machine.table import Defer, many
 from engine.runtime.performers import Asked
 from engine.runtime.world import World
 from engine.vocabulary import Address
@@ -122,6 +123,23 @@ async def test_machines_without_a_service_are_embedded_and_not_served() -> None:
 def test_endpoints_without_a_service_are_refused() -> None:
     with pytest.raises(LocalProtocolError, match="no `open` to serve them"):
         attrs.evolve(PARLOUR, open=None)
+
+
+def test_a_word_that_would_be_journaled_and_is_not_listed_is_found_when_the_api_is_made() -> None:
+    words = tuple(word for word in PARLOUR.words if word not in (d.Press, d.Answered))
+    with pytest.raises(LocalProtocolError, match=r"not in its `words`: (Press, Answered|Answered, Press)$"):
+        attrs.evolve(PARLOUR, words=words)
+
+
+def test_a_command_that_waits_is_journaled_too() -> None:
+    bell = next(kind for kind in PARLOUR.kinds if kind.name == d.BELL)
+    asides = tuple(
+        Defer(one.states, one.commands, one.reason) if d.Linger in many(one.commands) else one
+        for one in bell.table.asides
+    )
+    waiting = attrs.evolve(bell, table=attrs.evolve(bell.table, asides=asides))
+    with pytest.raises(LocalProtocolError, match=r"not in its `words`: .*Linger"):
+        attrs.evolve(PARLOUR, kinds=(waiting,))
 
 
 async def test_a_kind_that_is_not_there_is_named() -> None:
