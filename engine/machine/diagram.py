@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from engine.machine.escape import for_dot, for_mermaid
-from engine.machine.sayings import sayings
+from engine.machine.sayings import UNREAD, are_read, sayings
 from engine.machine.table import (
     After,
     Aside,
@@ -77,7 +77,7 @@ def edges(table: AnyTable) -> tuple[Edge, ...]:
 def mermaid(table: AnyTable, *, asides: bool = False) -> str:
     """A `stateDiagram-v2`; with `asides`, a note per state tells what it refuses, ignores and defers."""
     ids = _ids(table)
-    lines = ["stateDiagram-v2"]
+    lines = ["stateDiagram-v2", *([] if are_read() else [f"    %% {UNREAD}"])]
     lines += [f'    state "{for_mermaid(state.name)}" as {ids[state]}' for state in table.states]
     for state in table.states:
         lines += [f"    {ids[state]} : {for_mermaid(text)}" for text in _timers(table, state)]
@@ -96,6 +96,7 @@ def dot(table: AnyTable, *, asides: bool = False) -> str:
     """Graphviz text; edges of timers are dashed, final states have a double border."""
     ids = {state: for_dot(state.name) for state in table.states}
     lines = [f"digraph {for_dot(table.name)} {{", "    rankdir=LR;", "    node [shape=box, style=rounded];"]
+    lines += [] if are_read() else [f"    // {UNREAD}"]
     for state in table.states:
         label = for_dot("\n".join((state.name, *_timers(table, state))))
         border = ", peripheries=2" if state in table.final else ""

@@ -1,6 +1,11 @@
-"""What a reaction may say, read from its code, so that a diagram can show it without a declaration."""
+"""What a reaction may say, read from its code, so that a diagram can show it without a declaration.
+
+CPython 3.11 to 3.13 have the same instructions for names, and the documentation of 3.14 has no others.
+Whether a later one is understood, `are_read` finds out.
+"""
 
 import dis
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import CodeType, FunctionType, ModuleType
@@ -13,6 +18,10 @@ Word: TypeAlias = type[Event] | type[Effect] | type[Command]
 DEPTH_MAX = 4
 """Helper functions within helper functions; deeper ones are not read."""
 
+_PYTHON = ".".join(map(str, sys.version_info[:2]))
+UNREAD = f"what reactions say is not shown: the code of Python {_PYTHON} is not understood"
+"""What a diagram notes where `are_read` says no."""
+
 _BASES = (Event, Effect, Command)
 
 
@@ -23,6 +32,19 @@ def sayings(reaction: Callable[..., Any]) -> tuple[Word, ...]:
     calls. A word on a branch that is never taken is listed as well.
     """
     return tuple(dict.fromkeys(_in_callable(reaction, DEPTH_MAX)))
+
+
+class _Said(Event):
+    """Said by `_sample`."""
+
+
+def _sample() -> tuple[Event, ...]:
+    return (_Said(),)
+
+
+def are_read(sample: Callable[[], Any] = _sample) -> bool:
+    """Whether what a reaction says is found in the code of this Python."""
+    return sayings(sample) == (_Said,)
 
 
 def _in_callable(rule: Any, depth: int) -> Iterator[Word]:

@@ -1,4 +1,4 @@
-"""What clients see of a conference: aggregate, simple view, summary, and what a service sends. Pure."""
+"""What clients see of a conference: aggregate, simple view, and what a service sends. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,11 +8,6 @@ from machines.conference import wire_answers as wire
 from machines.conference.events import values_of
 from machines.conference.rules.roll import streams_of
 from machines.conference.wire_events import instant
-
-
-def summary(conference: v.Conference) -> wire.ConferenceSummary:
-    """The answer of create, join and summary."""
-    return wire.ConferenceSummary(id=conference.id, version=conference.version, mode=conference.mode)
 
 
 def aggregate(conference: v.Conference, *, empty: bool) -> wire.Conference:

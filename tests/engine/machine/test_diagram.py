@@ -9,7 +9,9 @@ from enum import Enum
 import attrs
 import pytest
 
+from engine.machine import diagram
 from engine.machine.diagram import dot, edges, mermaid
+from engine.machine.sayings import UNREAD
 from engine.machine.table import After, Crash, Defer, EndOnCrash, Ignore, OnRestart, Refuse, Row, Said, Table
 from engine.vocabulary import Command, Event
 from tests.engine.machine.tables import EVERY, PHONE, PRINTER, TURNSTILE, Paid, S
@@ -243,3 +245,14 @@ def test_graphviz_reads_what_is_drawn_for_it(make: Callable[[], Table]) -> None:
     assert done.stderr == ""
     notes = mermaid(table, asides=True).count("note right of")
     assert done.stdout.count(" -> ") == len(counted(table)) + notes + 1
+
+
+@pytest.mark.parametrize(("drawn", "mark"), [(mermaid, "%%"), (dot, "//")])
+def test_a_python_that_cannot_be_read_is_noted(
+    drawn: Callable[..., str], mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readable = drawn(PHONE)
+    monkeypatch.setattr(diagram, "are_read", lambda: False)
+    note = f"    {mark} {UNREAD}\n"
+    assert note not in readable
+    assert drawn(PHONE).replace(note, "", 1) == readable

@@ -6,7 +6,7 @@ import pytest
 
 from engine import effects
 from engine.effects import Reply, Send, Tell
-from engine.machine.sayings import sayings
+from engine.machine.sayings import are_read, sayings
 from engine.machine.table import Said
 from engine.vocabulary import Address, Effect, Event
 from tests.engine.machine import tables as v
@@ -161,3 +161,8 @@ def test_a_reaction_is_read_and_not_called() -> None:
         raise AssertionError(Paid, Address("a", "b"))
 
     assert sayings(exploding) == (Paid,)
+
+
+def test_it_is_found_out_whether_this_python_can_be_read() -> None:
+    assert are_read()
+    assert not are_read(lambda: ())

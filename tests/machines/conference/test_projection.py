@@ -54,10 +54,6 @@ def value_of(answer: object) -> Any:
     return WIRE.to_value(answer)
 
 
-def test_a_summary_has_the_version_of_the_next_event() -> None:
-    assert value_of(projection.summary(FULL)) == {"id": "standup", "version": 7, "mode": "ROUTER"}
-
-
 def test_the_aggregate_has_a_participant_for_each_user_endpoint() -> None:
     mic = {"id": "mic", "type": "MIC", "metadata": {"primary": True}, "videoBitrate": 30000}
     cam = {"id": "cam", "type": "CAM", "metadata": {}, "videoBitrate": None}
@@ -128,7 +124,6 @@ def test_metadata_that_came_with_the_creation_may_have_no_endpoint() -> None:
 def test_every_mode_is_shown_as_it_is(mode: Mode) -> None:
     conference = Conference(mode=mode)
     shown = {
-        projection.summary(conference).mode,
         projection.aggregate(conference, empty=True).mode,
         Mode(projection.simple_view(conference).mode),
     }
