@@ -247,3 +247,11 @@ ENDPOINTS = (
     ),
     _get(ICE_SERVERS, "STUN and TURN servers for clients", answers.IceServers, SIBLING),
 )
+
+WORDS = frozenset(
+    name
+    for one in ENDPOINTS
+    for root, _, name in (one.path.rpartition("/"),)
+    if root == ROOT and not name.startswith("{")
+)
+"""What stands in a path where an id does; no conference may be called so."""

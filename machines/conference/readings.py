@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
+import trio
+
 from engine.transport.application import Response
 from machines.conference import endpoints, projection, wire
 from machines.conference import vocabulary as v
@@ -13,12 +15,18 @@ from machines.conference.refusals import RefusedError
 from machines.conference.rules import roll
 from machines.conference.service import Call
 
+AT_ONCE = 20
+"""Conferences that are read before others get their turn."""
+
 
 async def active(call: Call) -> Response:
     """Conferences that have not ended."""
     runtime = call.service.runtime
     found: list[answers.Conference] = []
-    for stream, _ in await runtime.journal.heads((f"live:{v.CONFERENCE}",)):
+    for number, (stream, _) in enumerate(await runtime.journal.heads((f"live:{v.CONFERENCE}",)), 1):
+        if number % AT_ONCE == 0:
+            # What is loaded is read without waiting, and there may be thousands.
+            await trio.lowlevel.checkpoint()
         conference = await call.service.conference_for(call.caller, stream.partition(":")[2])
         if conference is not None:
             found.append(projection.aggregate(conference, empty=roll.is_empty(conference)))

@@ -43,6 +43,8 @@ async def command(call: Call) -> Response:
 async def create(call: Call) -> Response:
     body = call.body()
     conference_id = body.conference_id or new_id()
+    if conference_id in endpoints.WORDS:
+        raise RemoteProtocolError("$.conferenceId", "is a word of a path, so that nobody could read it")
     empty_seconds = call.settings.empty_seconds
     told = await call.service.ask(*commands.create(call.caller, body, conference_id, empty_seconds))
     return call.answer(_summary(told))

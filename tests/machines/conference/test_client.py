@@ -11,6 +11,7 @@ from engine.errors import (
     TransportClosedError,
 )
 from engine.media import protocol as p
+from machines.conference import vocabulary as v
 from machines.conference.client.client import (
     ConferenceOverError,
     ConferenceRefusedError,
@@ -23,6 +24,7 @@ from machines.conference.client.client import (
     WhenFull,
     open_conference_client,
 )
+from machines.conference.rules.addresses import delivery_address, stream_of
 from machines.conference.wire import Qos
 from machines.conference.wire_events import (
     ConferenceEndedEvent,
@@ -168,6 +170,11 @@ async def test_a_sent_event_is_heard_once_and_acknowledged() -> None:
             heard = await first_of(ann, SentEvent)
             assert heard.content["order"] == {"number": 7}
             assert heard.conference_version is None
+        # The last one had to be acknowledged, which its machine knows.
+        with trio.fail_after(5.0):
+            delivery = delivery_address("room", heard.id)
+            while (await venue.engine.runtime.snapshot(delivery)).state is not v.DeliveryState.SETTLED:
+                await venue.engine.runtime.wait_change(stream_of("room"))
         await ann.set_metadata("key", "value")
         await first_of(ann, ConferenceMetadataUpdatedEvent)
 

@@ -16,6 +16,7 @@ from engine.media.fake import Refuse
 from engine.runtime.answers import Answer
 from machines.conference import endpoints
 from machines.conference.api import API
+from machines.conference.readings import AT_ONCE
 from machines.conference.reasons import Reason
 from machines.conference.refusals import ERRORS, Refusal, body_of, described
 from machines.conference.requests import RESPONDERS
@@ -445,6 +446,40 @@ async def test_an_endpoint_of_somebody_else_cannot_be_registered(
         assert await stage.post("bob", path, **wanted) == refusal("user_endpoint_taken", 403)
         assert (await stage.post("ann", path, userEndpointId="a+b", keepAliveSeconds=5))[0] == 400
         assert (await stage.post("ann", path, keepAliveSeconds=0))[0] == 400
+
+
+@pytest.mark.parametrize("word", sorted(endpoints.WORDS))
+async def test_a_conference_is_not_called_as_a_word_of_a_path(autojump_clock: MockClock, word: str) -> None:
+    async with studio() as stage:
+        status, told = await stage.post("ann", "conferences/create", conferenceId=word)
+        assert (status, told["error"]) == (400, "bad_request")
+        assert "$.conferenceId" in told["error_description"]
+
+
+async def test_other_words_may_be_ids(autojump_clock: MockClock) -> None:
+    assert {"active", "create", "join", "interaction"} <= endpoints.WORDS
+    async with studio() as stage:
+        for word in ("events", "simpleView", "{id}", "Active"):
+            assert (await stage.post("ann", "conferences/create", conferenceId=word))[0] == 200
+            assert (await stage.get("ann", f"conferences/{word}"))[1]["id"] == word
+
+
+async def test_others_get_their_turn_while_many_conferences_are_listed(autojump_clock: MockClock) -> None:
+    async with studio() as stage:
+        for number in range(10 * AT_ONCE):
+            assert (await stage.post("ann", "conferences/create", conferenceId=f"c{number}"))[0] == 200
+        listed, turns = [], 0
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                listed.append(await stage.get("ann", "conferences/active"))
+
+            nursery.start_soon(ask)
+            while not listed:
+                await trio.lowlevel.checkpoint()
+                turns += 1
+        assert len(listed[0][1]) == 10 * AT_ONCE
+        assert turns >= 10
 
 
 # -- when the engine cannot
