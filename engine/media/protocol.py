@@ -404,7 +404,9 @@ class UnknownStreamError(MediaError):
 
 
 class PeerExistsError(MediaError):
-    """The peer id is taken by a peer of another stream or direction."""
+    """The peer id is taken by a peer of another stream or direction, or with another offer: there is no
+    renegotiation and no ICE restart.
+    """
 
 
 class HostBusyError(MediaError):

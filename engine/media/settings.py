@@ -26,12 +26,14 @@ def _addresses(_settings: object, _field: object, value: tuple[str, ...]) -> Non
     if not value:
         raise ValueError("must have an address")
     for address in value:
-        ip_address(address)
+        if ip_address(address).is_multicast:
+            raise ValueError(f"{address} is no address of a machine")
 
 
 def _address_or_none(_settings: object, _field: object, value: str) -> None:
-    if value:
-        ip_address(value)
+    # Peers that are told of it would send to nobody.
+    if value and (ip_address(value).is_unspecified or ip_address(value).is_multicast):
+        raise ValueError(f"{value} is no address that peers can send to")
 
 
 def _is_same_family(one: str, other: str) -> bool:

@@ -96,6 +96,18 @@ async def test_candidates_inside_the_answer_connect(browser: Browser) -> None:
         assert found["faults"] == []
 
 
+@pytest.mark.parametrize("said", [{"data": True}, {"bare": True}, {"data": True, "bare": True}])
+async def test_a_data_channel_and_media_for_the_bundle_only_keep_nobody_from_connecting(
+    browser: Browser, said: dict[str, bool]
+) -> None:
+    async with open_stage(browser) as stage:
+        page = await stage.page()
+        await page.publish("ann", "stream", **said)
+        await page.wait("ann", CONNECTED)
+        await page.view("bob", "stream", **said)
+        await page.wait("bob", *PLAYS)
+
+
 async def test_a_viewer_who_lacks_the_codec_is_told(browser: Browser) -> None:
     async with open_stage(browser) as stage:
         page = await stage.page()

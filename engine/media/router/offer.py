@@ -92,9 +92,11 @@ def read_offer(text: str) -> Offer:
         raise BadOfferError("the offer has no media")
     if len(media) > SECTIONS_MAX:
         raise BadOfferError("the offer has too many media")
+    bundle = _bundle(_Lines(session))
+    sections = tuple(_section(one, _Lines(session)) for one in media)
     offer = Offer(
-        sections=tuple(_section(one, _Lines(session)) for one in media),
-        bundle=_bundle(_Lines(session)),
+        sections=tuple(_bundled(one, sections, bundle) for one in sections),
+        bundle=bundle,
         lite=_Lines(session).has("ice-lite"),
     )
     mids = [one.mid for one in offer.sections]
@@ -144,6 +146,23 @@ def _number(text: str, maximum: int = 0xFFFFFFFF) -> int | None:
 def _bundle(session: _Lines) -> tuple[str, ...]:
     groups = (value.split() for value in session.all("group"))
     return next((tuple(group[1:]) for group in groups if group[:1] == ["BUNDLE"]), ())
+
+
+def _bundled(section: Section, sections: Sequence[Section], bundle: Sequence[str]) -> Section:
+    """With the transport of its group's first one, if it leaves that out as `bundle-only` may (RFC 8843
+    section 7.1.3, RFC 8829 section 5.2.1).
+    """
+    first = next((one for one in sections if one.mid and one.mid in bundle[:1]), None)
+    own = section.ufrag or section.fingerprints or section.setup
+    if first is None or own or section.mid not in bundle:
+        return section
+    return attrs.evolve(
+        section,
+        ufrag=first.ufrag,
+        fingerprints=first.fingerprints,
+        setup=first.setup,
+        multiplexed=first.multiplexed,
+    )
 
 
 def _section(lines: Sequence[str], session: _Lines) -> Section:

@@ -409,6 +409,9 @@ def _liveness(config: RouterConfig, opened_at: float) -> Liveness:
 
 
 def _same_answer(known: Peer, offer: str, *, same: bool) -> Answered:
-    if not same or known.offer != offer:
+    if not same:
         raise PeerExistsError("the peer id is taken")
+    if known.offer != offer:
+        # Neither renegotiation nor an ICE restart: whoever wants something else is another peer.
+        raise PeerExistsError("the peer has made another offer; it must be closed before it makes a new one")
     return known.answered

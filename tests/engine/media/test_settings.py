@@ -99,6 +99,20 @@ def test_values_that_just_fit_each_other_are_read(section: dict[str, Any]) -> No
     assert read_configuration({"media": section}, []).media.listen
 
 
+@pytest.mark.parametrize(
+    ("section", "reason"),
+    [
+        ({"listen": ["0.0.0.0"], "advertised": "0.0.0.0"}, "no address that peers can send to"),
+        ({"listen": ["::"], "advertised": "::"}, "no address that peers can send to"),
+        ({"advertised": "224.0.0.1"}, "no address that peers can send to"),
+        ({"listen": ["224.0.0.1"]}, "no address of a machine"),
+    ],
+)
+def test_an_address_of_nobody_is_a_fault(section: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigurationFaultsError, match=reason):
+        read_configuration({"media": section}, [])
+
+
 def test_the_section_is_read() -> None:
     read = read_configuration({"media": {"driver": "fake", "listen": ["::1"], "advertised": ""}}, [])
     assert read.media == MediaSettings(driver="fake", listen=("::1",))

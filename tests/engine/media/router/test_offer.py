@@ -108,6 +108,35 @@ def test_what_the_session_says_holds_for_all_media() -> None:
     assert section.fingerprints == (("sha-256", PRINT),)
 
 
+TRANSPORT = ("a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:", "a=setup:", "a=rtcp-mux")
+
+
+def bundle_only(*kept: str) -> list[str]:
+    """An offer whose second section leaves its transport to the first, but for the lines that are kept."""
+    source = lines()
+    at = source.index("m=video 9 UDP/TLS/RTP/SAVPF 96 97")
+    second = [one for one in source[at:] if not one.startswith(TRANSPORT) or one in kept]
+    return [*source[:at], second[0].replace(" 9 ", " 0 "), "a=bundle-only", *second[1:]]
+
+
+def test_what_is_for_the_bundle_only_has_the_transport_of_the_first() -> None:
+    audio, video = read_offer(joined(bundle_only())).sections
+    assert (video.ufrag, video.fingerprints, video.setup) == (audio.ufrag, audio.fingerprints, audio.setup)
+    assert (video.ufrag, video.multiplexed, video.enabled) == ("ufrag", True, True)
+
+
+def test_what_has_a_transport_of_its_own_gets_none_of_the_first() -> None:
+    _, video = read_offer(joined(bundle_only("a=ice-ufrag:ufrag"))).sections
+    assert (video.ufrag, video.fingerprints, video.setup, video.multiplexed) == ("ufrag", (), "", False)
+
+
+@pytest.mark.parametrize("group", ["a=group:BUNDLE 0", "a=group:BUNDLE 7 1", "a=group:LS 0 1"])
+def test_only_a_bundle_with_both_in_it_shares_a_transport(group: str) -> None:
+    source = swapped("a=group:BUNDLE 0 1", group, source=bundle_only())
+    _, video = read_offer(source).sections
+    assert (video.ufrag, video.fingerprints) == ("", ())
+
+
 def test_media_send_and_receive_unless_they_say() -> None:
     [section] = read_offer("v=0\nm=audio 9 UDP 0").sections
     assert (section.direction, section.ufrag, section.fingerprints, section.mid) == ("sendrecv", "", (), "")

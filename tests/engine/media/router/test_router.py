@@ -528,6 +528,8 @@ def test_asking_again_answers_the_same_and_another_use_of_the_id_is_refused() ->
             viewed = View(stream_id="s", peer_id="b", sdp_offer=viewer.offer("recvonly"))
             answers = [await the.ask(asked), await the.ask(viewed)]
             assert [await the.ask(asked), await the.ask(viewed)] == answers
+            with pytest.raises(PeerExistsError, match="another offer; it must be closed"):
+                await the.ask(View(stream_id="s", peer_id="b", sdp_offer=Client().offer("recvonly")))
             taken: list[MediaRequest] = [
                 Publish(stream_id="other", peer_id="a", sdp_offer=publisher.offer()),
                 Publish(stream_id="s", peer_id="a", sdp_offer=Client().offer()),

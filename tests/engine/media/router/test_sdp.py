@@ -17,7 +17,7 @@ from engine.media.router.sdp import (
     write_answer,
 )
 from tests.engine.media.router.clients import joined, offer_lines
-from tests.engine.media.router.test_offer import FINGERPRINT, PRINT, lines, swapped
+from tests.engine.media.router.test_offer import FINGERPRINT, PRINT, TRANSPORT, bundle_only, lines, swapped
 
 LOCAL = Local(session_id=7, ufrag="ours", password="pass", fingerprint="sha-256 00:11")
 H264 = [
@@ -162,6 +162,33 @@ def test_media_that_are_not_used_are_answered_with_port_zero(section: list[str])
     assert line.split()[2:] == section[0].split()[2:]
     assert rest.startswith("\r\na=inactive")
     assert "a=group:BUNDLE 0 1\r\n" in text
+
+
+DATA = ["m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "c=IN IP4 0.0.0.0", "a=mid:d", "a=sctp-port:5000"]
+
+
+def test_media_for_the_bundle_only_are_taken_behind_a_data_channel_that_is_not() -> None:
+    source = joined(bundle_only())
+    transport = [one for one in lines() if one.startswith(TRANSPORT[:-1])][:4]
+    media = source.partition("m=audio")[2].replace("a=rtcp-mux\r\n", "", 1)
+    for line in transport:
+        media = media.replace(line + "\r\n", "", 1)
+    head = source.partition("m=audio")[0].replace("BUNDLE 0 1", "BUNDLE d 0 1")
+    plan = plan_publish(head + joined([*DATA, *transport, "a=rtcp-mux"]) + "m=audio" + media)
+    assert (plan.ufrag, plan.fingerprints) == ("ufrag", (("sha-256", PRINT),))
+    answered = [one.split()[:2] for one in write_answer(plan, LOCAL).split("\r\n") if one.startswith("m=")]
+    assert answered == [["m=application", "0"], ["m=audio", "9"], ["m=video", "9"]]
+
+
+def test_the_only_kind_that_is_sent_is_enough_and_an_unknown_codec_is_not() -> None:
+    for kind in ("audio", "video"):
+        offer = joined(offer_lines("ufrag", FINGERPRINT, kinds=(kind,)))
+        assert [track.kind for track in plan_publish(offer).tracks] == [kind]
+    strange = joined(offer_lines("ufrag", FINGERPRINT, kinds=("video",), codec="H265/90000"))
+    with pytest.raises(BadOfferError, match="sends no media that we can take"):
+        plan_publish(strange)
+    with pytest.raises(NoCommonCodecError):
+        viewed(strange.replace("a=sendonly", "a=recvonly"))
 
 
 def test_a_section_alone_needs_no_mid() -> None:
