@@ -3,11 +3,11 @@
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
@@ -16,6 +16,8 @@ from engine.app.discovery import installed_apis
 from engine.errors import ConfigurationError
 from engine.media.settings import MediaSettings
 from engine.transport.limits import Limits
+
+Validator: TypeAlias = Callable[[object, "attrs.Attribute[Any]", float], None]
 
 
 @attrs.frozen(kw_only=True)
@@ -89,6 +91,28 @@ def faults_of(error: ConfigurationError) -> tuple[ConfigurationError, ...]:
     """Each fault by itself: some errors carry several."""
     faults: tuple[ConfigurationError, ...] = getattr(error, "faults", (error,))
     return faults
+
+
+def positive(_settings: object, field: "attrs.Attribute[Any]", value: float) -> None:
+    """Validator of a field that is more than 0; raises ConfigurationError."""
+    if not value > 0:
+        raise ConfigurationError(field.name, "must be more than 0")
+
+
+def not_negative(_settings: object, field: "attrs.Attribute[Any]", value: float) -> None:
+    """Validator of a field that is 0 or more; raises ConfigurationError."""
+    if not value >= 0:
+        raise ConfigurationError(field.name, "must be 0 or more")
+
+
+def between(least: float, most: float) -> Validator:
+    """Validator of a field with both bounds; it raises ConfigurationError."""
+
+    def check(_settings: object, field: "attrs.Attribute[Any]", value: float) -> None:
+        if not least <= value <= most:
+            raise ConfigurationError(field.name, f"must be {least:.15g} to {most:.15g}")
+
+    return check
 
 
 def _one_fault(path: Path, reason: str) -> ConfigurationFaultsError:

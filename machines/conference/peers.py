@@ -8,6 +8,7 @@ import structlog
 import trio
 
 from engine.app.api import Backstage
+from engine.app.desk import Desk, Negotiation
 from engine.errors import CallCrashedError, MediaError
 from engine.machine.step import Outcome
 from engine.media.protocol import (
@@ -32,7 +33,6 @@ from engine.media.protocol import (
 from engine.runtime.performers import Asked, Performer
 from engine.vocabulary import Command
 from machines.conference import vocabulary as v
-from machines.conference.desk import Desk, Negotiation
 from machines.conference.rules.addresses import stream_of
 
 CLOSE_SECONDS = 1.0

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from engine.app.desk import Negotiation
 from engine.errors import MediaError, RemoteProtocolError
 from engine.media.protocol import (
     BadOfferError,
@@ -22,7 +23,6 @@ from engine.vocabulary import Address, Message
 from machines.conference import commands, endpoints, masks, projection, readings
 from machines.conference import vocabulary as v
 from machines.conference import wire_answers as answers
-from machines.conference.desk import Negotiation
 from machines.conference.peers import ClosedMeanwhileError
 from machines.conference.reasons import Reason
 from machines.conference.refusals import RefusedError

@@ -1,12 +1,12 @@
 """Sections `[conference.oauth]` and `[conference.clients.<client id>]` of the configuration."""
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
-from engine.app.configuration import ConfigurationFaultsError
+from engine.app.configuration import ConfigurationFaultsError, between
 from engine.app.digests import digest_of
 from engine.app.tokens import check_key
 from engine.errors import ConfigurationError
@@ -21,8 +21,6 @@ ACCESS_SECONDS_MAX = 86_400
 REFRESH_SECONDS_MAX = 31 * 86_400
 FAILURES_MAX = 1_000
 FAILURE_SECONDS_MAX = 86_400.0
-
-_Validator: TypeAlias = Callable[[object, "attrs.Attribute[Any]", float], None]
 
 _CLIENT_ID = re.compile(r"[!-9;-~]{1,128}")
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
@@ -43,14 +41,6 @@ def _secret_sha256(_settings: object, _field: object, digits: str) -> None:
 def _name(_settings: object, field: "attrs.Attribute[Any]", name: str) -> None:
     if name and not is_name(name):
         raise ConfigurationError(field.name, "must be 1 to 128 printable characters")
-
-
-def _between(least: float, most: float) -> _Validator:
-    def check(_settings: object, field: "attrs.Attribute[Any]", value: float) -> None:
-        if not least <= value <= most:
-            raise ConfigurationError(field.name, f"must be {least:g} to {most:g}")
-
-    return check
 
 
 @attrs.frozen(kw_only=True)
@@ -113,15 +103,15 @@ class OauthSettings:
 
     signing_key: str = attrs.field(default="", validator=check_key, repr=length)
     """At least 32 bytes; empty makes one up, and all tokens die with the process."""
-    access_seconds: int = attrs.field(default=3600, validator=_between(TOKEN_SECONDS_MIN, ACCESS_SECONDS_MAX))
+    access_seconds: int = attrs.field(default=3600, validator=between(TOKEN_SECONDS_MIN, ACCESS_SECONDS_MAX))
     """How long an access token lives, a minute to a day."""
     refresh_seconds: int = attrs.field(
-        default=86_400, validator=_between(TOKEN_SECONDS_MIN, REFRESH_SECONDS_MAX)
+        default=86_400, validator=between(TOKEN_SECONDS_MIN, REFRESH_SECONDS_MAX)
     )
     """How long a refresh token lives, a minute to 31 days; each refresh gives a new one."""
-    failures_max: int = attrs.field(default=10, validator=_between(1, FAILURES_MAX))
+    failures_max: int = attrs.field(default=10, validator=between(1, FAILURES_MAX))
     """Wrong secrets for one client id from one address within `failure_seconds`; then it is 429."""
-    failure_seconds: float = attrs.field(default=60.0, validator=_between(1.0, FAILURE_SECONDS_MAX))
+    failure_seconds: float = attrs.field(default=60.0, validator=between(1.0, FAILURE_SECONDS_MAX))
     """How long a wrong secret counts."""
 
     def __attrs_post_init__(self) -> None:

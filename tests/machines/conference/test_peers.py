@@ -14,7 +14,6 @@ from engine.journal.memory import MemoryJournal
 from engine.journal.port import Write
 from engine.media import protocol as p
 from engine.media.fake import Break, Delay, Lose, Refuse
-from machines.conference.desk import CANDIDATES_MAX, Desk, Negotiation
 from tests.machines.conference.studio import Studio, studio
 
 STEPS = 12
@@ -308,31 +307,6 @@ async def test_after_a_crash_live_streams_reconnect_and_are_published_again(tmp_
 
 
 # -- the desk
-
-
-async def test_the_first_end_of_a_negotiation_counts() -> None:
-    negotiation = Negotiation("offer")
-    negotiation.fail(MediaError("first"))
-    negotiation.fail(MediaError("second"))
-    with pytest.raises(MediaError, match="first"):
-        await negotiation.wait_answer()
-    answered = Negotiation("offer")
-    answered.answer("answer")
-    answered.fail(MediaError("late"))
-    assert await answered.wait_answer() == "answer"
-
-
-def test_the_desk_keeps_a_limited_number_of_candidates_and_prints_no_sdp() -> None:
-    desk = Desk()
-    negotiation = desk.lay("p1", "v=0 ice-pwd:secret")
-    for _ in range(3):
-        negotiation.keep((p.Candidate(candidate="c"),) * 90)
-    assert len(negotiation.candidates) == CANDIDATES_MAX
-    assert "secret" not in repr(negotiation)
-    assert desk.get("p1") is negotiation
-    desk.clear("p1")
-    desk.clear("p1")
-    assert (desk.get("p1"), len(desk)) == (None, 0)
 
 
 async def test_no_secret_is_logged(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:
