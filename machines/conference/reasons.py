@@ -25,4 +25,5 @@ class Reason(StrEnum):
     VIEWER_TAKEN = "viewer_taken"
     """Another user views the stream under this viewer id."""
     INTERACTION_SET = "interaction_set"
+    METADATA_FULL = "metadata_full"
     DELIVERY_NOT_FOUND = "delivery_not_found"

@@ -37,6 +37,7 @@ ERRORS = (
     ErrorCode(reason=Reason.VIEW_NOT_FOUND, code=404, message="nobody views the stream under this viewer id"),
     ErrorCode(reason=Reason.VIEWER_TAKEN, code=400, message="another user has this viewer id"),
     ErrorCode(reason=Reason.INTERACTION_SET, code=400, message="the conference has another interaction id"),
+    ErrorCode(reason=Reason.METADATA_FULL, code=400, message="too much metadata; remove some first"),
     ErrorCode(reason=Reason.DELIVERY_NOT_FOUND, code=404, message="there is no such event"),
     ErrorCode(reason="bad_request", code=400, message="the request is malformed"),
     ErrorCode(reason="bad_offer", code=400, message="the offer cannot be answered"),

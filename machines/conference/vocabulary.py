@@ -24,6 +24,12 @@ MEDIA = "conference.media"
 JsonTexts: TypeAlias = Mapping[str, str]
 """Metadata: a property's name to the JSON text of its value."""
 
+KEYS_MAX = 1_000
+"""Keys of the metadata of one conference; clients keep one for each stream that was muted."""
+
+PROPERTIES_MAX = 64
+"""Properties of the metadata of one participant or stream: as many as one request may bring."""
+
 
 class ConferenceState(StrEnum):
     """One conference."""
@@ -348,6 +354,7 @@ class UpdateMetadata(ConferenceCommand):
     operation: Operation
     key: str
     value: str = ""
+    keys_max: int = KEYS_MAX
 
 
 @attrs.frozen(kw_only=True)
@@ -356,6 +363,7 @@ class UpdateParticipantMetadata(ConferenceCommand):
 
     user_endpoint_id: str
     new_metadata: JsonTexts = attrs.field(factory=dict)
+    properties_max: int = PROPERTIES_MAX
 
 
 @attrs.frozen(kw_only=True)
@@ -365,6 +373,7 @@ class UpdateStreamMetadata(ConferenceCommand):
     user_endpoint_id: str
     stream_id: str
     new_metadata: JsonTexts = attrs.field(factory=dict)
+    properties_max: int = PROPERTIES_MAX
 
 
 @attrs.frozen(kw_only=True)

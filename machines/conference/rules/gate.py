@@ -68,12 +68,18 @@ def may_end(conference: v.Conference, command: v.EndConference) -> bool:
 
 def turns_last_to_recorder(conference: v.Conference, command: v.UpdateParticipantMetadata) -> bool:
     others = [one for one in roll.people(conference) if one.user_endpoint_id != command.user_endpoint_id]
-    return is_own(conference, command) and not others and _turns_to_recorder(conference, command)
+    return fits_participant(conference, command) and not others and _turns_to_recorder(conference, command)
+
+
+def fits_participant(conference: v.Conference, command: v.UpdateParticipantMetadata) -> bool:
+    if not is_own(conference, command):
+        return False
+    return _fits(conference.participants[command.user_endpoint_id].metadata, command)
 
 
 def stays_or_fits_in(conference: v.Conference, command: v.UpdateParticipantMetadata) -> bool:
     """Who stops to record is one person more."""
-    if not is_own(conference, command):
+    if not fits_participant(conference, command):
         return False
     there = conference.participants[command.user_endpoint_id]
     return (
@@ -107,6 +113,12 @@ def owns_published(conference: v.Conference, command: v.UpdateStreamMetadata | v
     """Nobody was told of a stream that is only offered, so nobody can be told of its changes."""
     stream = stream_of(conference, command)
     return owns_stream(conference, command) and stream is not None and stream.phase is not v.Phase.OFFERED
+
+
+def fits_stream(conference: v.Conference, command: v.UpdateStreamMetadata) -> bool:
+    return owns_published(conference, command) and _fits(
+        conference.streams[command.stream_id].metadata, command
+    )
 
 
 def is_there(
@@ -165,7 +177,19 @@ def may_change_metadata(conference: v.Conference, command: v.UpdateMetadata) -> 
 def changes_metadata(conference: v.Conference, command: v.UpdateMetadata) -> bool:
     """A value that is set again is told again: clients use it as a signal."""
     return may_change_metadata(conference, command) and (
-        command.operation is v.Operation.SET or command.key in conference.metadata
+        command.key in conference.metadata or (_sets(command) and has_room_for_key(conference, command))
+    )
+
+
+def has_room_for_key(conference: v.Conference, command: v.UpdateMetadata) -> bool:
+    return len(conference.metadata) < command.keys_max
+
+
+def lacks_room_for_key(conference: v.Conference, command: v.UpdateMetadata) -> bool:
+    return (
+        may_change_metadata(conference, command)
+        and _sets(command)
+        and not has_room_for_key(conference, command)
     )
 
 
@@ -208,6 +232,16 @@ def has_view(conference: v.Conference, command: v.NoteViewOver) -> bool:
 
 
 # -- parts
+
+
+def _fits(metadata: v.JsonTexts, command: v.UpdateParticipantMetadata | v.UpdateStreamMetadata) -> bool:
+    """Whether it is not too much, or no more than before."""
+    merged = roll.merged(metadata, command.new_metadata)
+    return len(merged) <= max(command.properties_max, len(metadata))
+
+
+def _sets(command: v.UpdateMetadata) -> bool:
+    return command.operation is v.Operation.SET
 
 
 def _is_last(conference: v.Conference, user_endpoint_id: str) -> bool:

@@ -448,6 +448,17 @@ async def test_an_endpoint_of_somebody_else_cannot_be_registered(
         assert (await stage.post("ann", path, keepAliveSeconds=0))[0] == 400
 
 
+async def test_requests_cannot_pile_up_metadata(autojump_clock: MockClock) -> None:
+    async with studio() as stage:
+        await on_air(stage)
+        for name in ("updateParticipantMetadata", "updateStreamMetadata"):
+            forty = [{f"{half}{number}": 1 for number in range(40)} for half in "ab"]
+            assert (await act(stage, "ann", name, newMetadata=forty[0]))[0] == 204
+            assert await act(stage, "ann", name, newMetadata=forty[1]) == refusal("metadata_full", 400)
+            assert (await act(stage, "ann", name, newMetadata=dict.fromkeys(forty[0])))[0] == 204
+            assert (await act(stage, "ann", name, newMetadata=forty[1]))[0] == 204
+
+
 @pytest.mark.parametrize("word", sorted(endpoints.WORDS))
 async def test_a_conference_is_not_called_as_a_word_of_a_path(autojump_clock: MockClock, word: str) -> None:
     async with studio() as stage:
