@@ -62,7 +62,10 @@ class Streams:
         except UnicodeEncodeError as error:
             raise CodecError("the name of a stream has to be UTF-8") from error
         finally:
-            self._reading -= Counter((stream,))
+            # Not `-=` of counters, which looks at every stream that is being read.
+            self._reading[stream] -= 1
+            if not self._reading[stream]:
+                del self._reading[stream]
         state = self.loaded.setdefault(stream, fold(self._family, self._codec, stream, loaded))
         self._evict(keep=stream)
         return state

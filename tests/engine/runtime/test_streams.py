@@ -201,3 +201,20 @@ async def test_a_call_that_ended_and_is_busy_is_not_dropped() -> None:
         the.streams.busy.add(name_of("a"))
         await the.do("a", d.Answer("ann"))
         assert list(the.streams.loaded) == [name_of("a")]
+
+
+async def test_two_who_read_a_stream_at_once_have_the_same_state() -> None:
+    async with Gate() as journal, trio.open_nursery() as nursery:
+        streams = Streams(journal, CODEC, FAMILY)
+        read: list[StreamState] = []
+
+        async def reading() -> None:
+            read.append(await streams.read(name_of("a")))
+
+        for _ in range(2):
+            nursery.start_soon(reading)
+        await trio.testing.wait_all_tasks_blocked()
+        journal.open.set()
+        await trio.testing.wait_all_tasks_blocked()
+        first, second = read
+        assert first is second is streams.loaded[name_of("a")]
