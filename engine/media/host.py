@@ -341,10 +341,20 @@ class WorkersHost:
 
     def _heard(self, events: tuple[p.MediaEvent, ...]) -> None:
         for event in events:
-            if isinstance(event, p.MediaFault):
-                self._figures.faults += 1
-            if isinstance(event, p.PeerClosed):
-                self._cascades.look(self._placement.closed(event.peer_id))
+            match event:
+                case p.PeerClosed(peer_id=peer_id):
+                    self._cascades.look(self._placement.closed(peer_id))
+                case p.MediaFault(where=where, error=error):
+                    self._figures.faults += 1
+                    log.warning("media_fault", where=where, raised=error)
+                case p.WorkerOverloaded():
+                    # Once for each time that it becomes so, and not while it lasts.
+                    log.warning(
+                        "media_worker_overloaded",
+                        worker=event.worker,
+                        lag_milliseconds=round(event.lag_milliseconds, 1),
+                        cpu_fraction=round(event.cpu_fraction, 2),
+                    )
         self._readers.publish(events)
 
     def _measured(self, worker: int, said: Measured) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from engine.media import protocol as p
 from engine.media.fake import open_fake_host
@@ -72,12 +73,16 @@ async def test_refusals_are_counted_by_what_was_asked_and_why() -> None:
         }
 
 
-async def test_faults_of_the_media_side_are_counted() -> None:
-    async with open_thread_host(settings()) as host, host.events() as reader:
-        await host.request(publish())
-        await host.request(p.SelectLayer(peer_id="ann", layer="callback"))
-        await wait_event(reader, p.MediaFault)
-        assert host.figures.faults == 1
+async def test_faults_of_the_media_side_are_counted_and_logged_without_their_text() -> None:
+    with capture_logs() as logs:
+        async with open_thread_host(settings()) as host, host.events() as reader:
+            await host.request(publish())
+            await host.request(p.SelectLayer(peer_id="ann", layer="callback"))
+            await wait_event(reader, p.MediaFault)
+            assert host.figures.faults == 1
+    assert logs == [
+        {"event": "media_fault", "where": "callback", "raised": "KeyError", "log_level": "warning"}
+    ]
 
 
 @pytest.mark.slow

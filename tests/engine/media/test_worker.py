@@ -236,7 +236,14 @@ def limited(config: dict[str, Any] | None = None, **limits: Any) -> HostSettings
 
 async def test_an_overloaded_worker_takes_nobody_new_and_keeps_whom_it_has() -> None:
     # Whatever the processor time is, it is above this.
-    async with open_thread_host(limited(cpu_max_fraction=-1.0)) as host, host.events() as reader:
+    overloaded = limited(cpu_max_fraction=-1.0)
+    with capture_logs() as logs:
+        await _takes_nobody_new(overloaded)
+    assert [(line["event"], line["worker"]) for line in logs] == [("media_worker_overloaded", 0)]
+
+
+async def _takes_nobody_new(overloaded: HostSettings) -> None:
+    async with open_thread_host(overloaded) as host, host.events() as reader:
         first = await host.request(publish())
         told = await wait_event(reader, p.WorkerOverloaded)
         assert isinstance(told, p.WorkerOverloaded)
@@ -303,7 +310,8 @@ async def test_a_drain_that_fails_is_reported_and_ends_the_worker() -> None:
             assert await wait_event(reader, p.MediaFault) == p.MediaFault(where="worker", error="ValueError")
             await wait_event(reader, p.WorkerGone)
             await host.request(publish(), seconds=30)
-    assert logs[0]["reason"] == "a task of its own raised ValueError"
+    gone = next(line for line in logs if line["event"] == "media_worker_gone")
+    assert gone["reason"] == "a task of its own raised ValueError"
 
 
 async def test_a_worker_may_load_its_router_before_it_is_started() -> None:
