@@ -29,7 +29,7 @@ async def publish(url: str, media: p.MediaHost) -> None:
         open_conference_client(url, client_id="ann", client_secret=KEYS["ann"], media=media) as client,
         client.join("room", name="Ann") as seat,
     ):
-        stream = await seat.publish(p.PatternSource(seconds=2.0))
+        stream = await seat.publish(p.PatternSource(seconds=5.0))
         await stream.wait_finished()
     # Here the stream is unpublished, the conference left, and the endpoint unregistered.
 
