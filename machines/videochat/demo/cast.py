@@ -18,7 +18,7 @@ from machines.videochat.demo.lines import Lines
 
 T = TypeVar("T")
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 15.0
 """Longer than a ring; what has not come by then does not come."""
 
 SERVE = "from engine.app.cli import main; main()"

@@ -23,7 +23,7 @@ from machines.videochat.demo.scenes import CAST, Stage, together
 from machines.videochat.demo.story import TOLD, Told, announced, episodes_of, stories
 
 TITLE = "switchhook demo videochat"
-RING_SECONDS = 5
+RING_SECONDS = 8
 CONFIG = f"[videochat]\nring_seconds = {RING_SECONDS}\n[media]\ndriver = 'fake'\n"
 """Media of other APIs are not shown, and their workers would delay the restart by more than a ring."""
 SECONDS_MAX = 60.0

@@ -158,7 +158,7 @@ def _sound(form: str = "s16", layout: str = "mono") -> AudioFrame:
         (_sound("fltp"), "not s16"),
         (_sound(layout="5.1"), "not s16"),
     ],
-    ids=str,
+    ids=["octets", "picture", "no time", "floats", "six channels"],
 )
 def test_a_frame_that_cannot_be_sent_is_refused(frame: Frame, why: str) -> None:
     async def give() -> AsyncIterator[Frame]:
