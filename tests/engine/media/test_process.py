@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from engine.errors import MediaError
 from engine.media import protocol as p
 from engine.media.host import WorkersHost
-from engine.media.process import WorkerProcess, open_process_host
+from engine.media.process import WorkerProcess, _ending, open_process_host
 from tests.engine.media.rigs import (
     CALM,
     children,
@@ -100,6 +100,13 @@ async def test_the_log_says_what_a_worker_died_of_and_that_it_was_replaced(how: 
     gone, replaced = logs
     assert (gone["event"], gone["worker"], gone["reason"]) == ("media_worker_gone", 0, reason)
     assert (replaced["event"], replaced["worker"]) == ("media_worker_replaced", 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(0, "exit status 0"), (-11, "signal SIGSEGV"), (-63, "signal 63")]
+)
+def test_an_end_is_told_in_words_whatever_the_signal(status: int, words: str) -> None:
+    assert _ending(status) == words
 
 
 async def test_one_worker_of_two_dies_alone() -> None:
