@@ -189,7 +189,8 @@ def _profile(codec: Codec) -> str:
     name = codec.name.upper()
     if name == "H264":
         return codec.parameter("profile-level-id", "42000a")[:4] + codec.parameter("packetization-mode", "0")
-    return codec.parameter({"VP9": "profile-id", "AV1": "profile"}.get(name, ""), "0")
+    parameter = {"VP9": "profile-id", "AV1": "profile"}.get(name)
+    return codec.parameter(parameter, "0") if parameter else "0"
 
 
 def _same(codecs: Sequence[Codec], published: Codec) -> Codec | None:
