@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.media.frame_peer.peers import FramePeers
 from engine.media.protocol import MediaEvent
-from engine.media.router.ice_mux import SocketAddress
+from engine.media.router.ice_mux import Listening, SocketAddress
 from engine.media.router.peer import Peer
 from engine.media.router.router import Router, RouterConfig
 from engine.media.switchboard import Switchboard
@@ -20,8 +20,10 @@ def open_router(config: Mapping[str, Any], emit: Callable[[MediaEvent], None]) -
 
     Peers whose id is among `spared` lose nothing.
     """
-    ours = ("loss", "seed", "spared", "worker")
+    ours = ("loss", "seed", "spared", "worker", "listening")
     others = {name: value for name, value in config.items() if name not in ours}
+    if "listening" in config:
+        others["listening"] = tuple(Listening(**one) for one in config["listening"])
     # The batched path hands packets to the kernel without asking the gate.
     router = Router(RouterConfig(**others, batched=False), emit)
     draw, loss, spared = random.Random(config["seed"]).random, config["loss"], config.get("spared", ())

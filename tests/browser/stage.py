@@ -31,9 +31,9 @@ class Stage:
         self.events: list[p.MediaEvent] = []
         self._changed = trio.Event()
 
-    async def page(self, name: str = "page") -> Page:
-        """A fresh one, with its signalling open."""
-        return await self._session.open(name, self._url)
+    async def page(self, name: str = "page", session: Session | None = None) -> Page:
+        """A fresh one, with its signalling open; in another browser when one is named."""
+        return await (session or self._session).open(name, self._url)
 
     def take(self, events: tuple[p.MediaEvent, ...]) -> None:
         """Keep what has happened."""

@@ -126,10 +126,12 @@ class Venue:
     relay: Relay
     _http: HttpClient
 
-    async def person(self, name: str, *, by_relay: bool = False, **entering: Any) -> Person:
-        """Somebody who has signed in and entered."""
+    async def person(
+        self, name: str, *, session: Session | None = None, by_relay: bool = False, **entering: Any
+    ) -> Person:
+        """Somebody who has signed in and entered; in another browser when one is named."""
         url = self.relay.url if by_relay else self.url
-        person = Person(await self.session.open(name, url + PATH))
+        person = Person(await (session or self.session).open(name, url + PATH))
         await person.sign_in(name)
         await person.enter(**entering)
         return person
@@ -199,9 +201,9 @@ class Venue:
 
 
 @asynccontextmanager
-async def open_venue(browser: Browser) -> AsyncIterator[Venue]:
-    """A server with one media worker and a spare one, on loopback."""
-    settings = HostSettings(config={"lost_seconds": LOST_SECONDS}, limits=CALM, spare=True)
+async def open_venue(browser: Browser, **config: Any) -> AsyncIterator[Venue]:
+    """A server with one media worker and a spare one, whose routers have `config`; on loopback."""
+    settings = HostSettings(config={"lost_seconds": LOST_SECONDS, **config}, limits=CALM, spare=True)
     async with (
         browser.use() as session,
         open_media("process", workers=1, settings=settings) as media,
