@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.app.desk import Negotiation
+from engine.app.peers import ClosedMeanwhileError
 from engine.errors import MediaError, RemoteProtocolError
 from engine.media.protocol import (
     BadOfferError,
@@ -23,7 +24,6 @@ from engine.vocabulary import Address, Message
 from machines.conference import commands, endpoints, masks, projection, readings
 from machines.conference import vocabulary as v
 from machines.conference import wire_answers as answers
-from machines.conference.peers import ClosedMeanwhileError
 from machines.conference.reasons import Reason
 from machines.conference.refusals import RefusedError
 from machines.conference.rules.addresses import stream_address, view_address, view_key

@@ -8,6 +8,7 @@ import trio
 
 from engine.app.api import Found, Host
 from engine.app.bearer import bearer_of
+from engine.app.peers import Peers
 from engine.app.tokens import TokenError
 from engine.codec.wire import WireCodec
 from engine.errors import (
@@ -28,7 +29,6 @@ from machines.conference import vocabulary as v
 from machines.conference.feeds import Feeds
 from machines.conference.listener import Listener, first_follow
 from machines.conference.oauth.service import Oauth, unauthorized
-from machines.conference.peers import Peers
 from machines.conference.refusals import Refusal, RefusedError, body_of, refused
 from machines.conference.rules.addresses import conference_address
 from machines.conference.settings import ConferenceSettings

@@ -1,6 +1,6 @@
-"""Peers and their owners: cancelled at every await, with a host that fails, after a crash of the engine."""
+"""Peers of streams and views, as clients see them; for their owners see tests/engine/app/test_peers.py."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from engine.errors import MediaError, UnavailableError
-from engine.journal.memory import MemoryJournal
-from engine.journal.port import Write
+from engine.app.peers import Unopened
+from engine.errors import MediaError
 from engine.media import protocol as p
-from engine.media.fake import Break, Delay, Lose, Refuse
+from engine.media.fake import Break, Delay, Refuse
+from machines.conference import vocabulary as v
+from machines.conference.peers import ConferenceTerms
+from tests.engine.journal.full import Full
 from tests.machines.conference.studio import Studio, studio
 
 STEPS = 12
@@ -112,15 +114,6 @@ async def test_the_streams_of_a_conference_are_of_one_room(autojump_clock: MockC
         asked = stage.asked(p.Publish)
         rooms = [one.room for one in asked if isinstance(one, p.Publish)]
         assert rooms == ["conference.conference:c1", "conference.conference:c1", "conference.conference:c2"]
-
-
-async def test_a_peer_that_cannot_be_closed_is_given_up_in_time(autojump_clock: MockClock) -> None:
-    async with studio() as stage:
-        await on_air(stage)
-        stage.media.script(Lose(), request=p.ClosePeer, times=None)
-        await stage.post("ann", "conferences/end", **stage.of("ann"))
-        await settle(1.1)
-        assert len(stage.service.peers) == 0
 
 
 async def test_a_bug_of_the_media_side_is_told_as_unavailable(autojump_clock: MockClock) -> None:
@@ -222,19 +215,12 @@ async def test_an_answer_that_cannot_be_journaled_is_told_as_that_and_its_peer_i
         assert await stage.stream_state() == "ABSENT"
 
 
-class Full(MemoryJournal):
-    """A journal whose disk can be full."""
-
-    is_full = False
-
-    def submit(self, writes: Sequence[Write], done: Callable[[Any], None]) -> None:
-        if self.is_full:
-            super().submit([Write("nobody", 0)], lambda _heads: done(UnavailableError("the disk is full")))
-        else:
-            super().submit(writes, done)
+# -- what machines are told
 
 
-# -- events that were lost
+def test_for_every_ending_of_a_peer_there_is_a_word() -> None:
+    told = {ending: ConferenceTerms().gone("p1", ending) for ending in (*p.CloseReason, *Unopened)}
+    assert {one.end for one in told.values() if isinstance(one, v.NotePeerGone)} == {*v.PeerEnd}
 
 
 async def test_a_peer_whose_end_was_missed_is_found_out(autojump_clock: MockClock) -> None:
@@ -246,41 +232,6 @@ async def test_a_peer_whose_end_was_missed_is_found_out(autojump_clock: MockCloc
         stage.media.emit(p.EventsLost(count=1), p.EventsLost(count=2))
         await settle()
         assert await stage.stream_state() == "RECONNECTING"
-
-
-async def test_a_peer_that_cannot_be_asked_after_is_not_taken_for_lost(autojump_clock: MockClock) -> None:
-    async with studio() as stage:
-        await on_air(stage)
-        stage.media.script(Refuse(p.HostBusyError("busy")), request=p.GetStatistics, times=None)
-        stage.media.emit(p.EventsLost(count=1))
-        await settle()
-        assert (await stage.stream_state(), await stage.view_state()) == ("LIVE", "LIVE")
-
-
-async def test_a_peer_that_is_being_opened_for_nobody_is_not_taken_for_lost(
-    autojump_clock: MockClock,
-) -> None:
-    """Else it would not be closed when it is there."""
-    async with studio(connect_seconds=None) as stage:
-        await stage.enter("ann")
-        stage.media.script(Delay(2.0), request=p.Publish)
-        with trio.move_on_after(0.5):
-            await stage.publish("ann")
-        stage.media.emit(p.EventsLost(count=1))
-        await settle(5.0)
-        await stage.post("ann", "conferences/end", **stage.of("ann"))
-        await settle()
-        assert nothing_is_open(stage)
-
-
-async def test_events_are_heard_while_peers_are_asked_after(autojump_clock: MockClock) -> None:
-    async with studio() as stage:
-        await on_air(stage)
-        stage.media.script(Lose(), request=p.GetStatistics, times=None)
-        stage.media.emit(p.EventsLost(count=1))
-        stage.media.stall(stage.media.peer_ids[0])
-        await settle(0.1)
-        assert await stage.stream_state() == "STALLED"
 
 
 # -- a crash of the engine
