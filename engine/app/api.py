@@ -1,6 +1,6 @@
 """What an API folder in `machines/` offers: its kinds, its words, its endpoints, and its service."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -241,6 +241,8 @@ class Api:
     errors: tuple[ErrorCode, ...] = ()
     settings: type = NoSettings
     """Attrs class of the API's section of the configuration; made without arguments for the defaults."""
+    lacks: Callable[[Any], Iterable[str]] | None = None
+    """What the API's settings lack to be of use, each with the way out; warnings when it is served."""
     webhook: Callable[[Any], Mapping[str, str]] | None = None
     """The part of the API's settings that says where its pushes go; it may be empty."""
     development: Callable[[Any], Development] | None = None

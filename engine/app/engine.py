@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import attrs
+import structlog
 import trio
 
 from engine.app.api import Api, Host, Service
@@ -35,6 +36,8 @@ from engine.runtime.world import World
 from engine.transport.limits import Limits
 from engine.transport.server import serve
 from engine.vocabulary import Address, Command, Event, Message
+
+log = structlog.get_logger("switchhook.engine")
 
 
 @attrs.frozen
@@ -214,6 +217,7 @@ class Engine:
             services: dict[str, Service] = {}
             for api in self.apis:
                 if api.open is not None:
+                    self._warn_of_lacks(api)
                     opened = api.open(self._host(api, nursery, stop))
                     services[api.name] = await stack.enter_async_context(opened)
             limits = limits or self.configuration.server
@@ -230,6 +234,11 @@ class Engine:
                 task_status=task_status,
             )
             nursery.cancel_scope.cancel()
+
+    def _warn_of_lacks(self, api: Api) -> None:
+        if api.lacks is not None:
+            for reason in api.lacks(self.configuration.settings_of(api)):
+                log.warning("settings_lack", api=api.name, reason=reason)
 
     def _host(self, api: Api, nursery: trio.Nursery, stopping: trio.Event) -> Host:
         return Host(

@@ -2,7 +2,7 @@
 
 import inspect
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -87,6 +87,16 @@ async def open_service(host: Host) -> AsyncIterator[ConferenceService]:
     yield service
 
 
+def _lacks(settings: Any) -> Iterator[str]:
+    if not settings.clients:
+        yield (
+            "[conference.clients] is missing, so nobody can get a token: add a section "
+            "[conference.clients.NAME] with organization and secret, or try --dev"
+        )
+    if not settings.oauth.signing_key:
+        yield "[conference.oauth] has no signing_key, so tokens die with the process: give it 32 bytes"
+
+
 def _development(settings: Any) -> Development:
     """A signing key, and clients for three people and a program of one organization, where none are."""
     if not settings.oauth.signing_key:
@@ -124,6 +134,7 @@ API = Api(
     sockets=(SocketRoute(path=endpoints.EVENTS_PATH, summary="Events of conferences", messages=MESSAGES),),
     errors=ERRORS,
     settings=ConferenceSettings,
+    lacks=_lacks,
     development=_development,
     crew=open_peers,
     media=True,

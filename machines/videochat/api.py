@@ -1,6 +1,7 @@
 """The videochat handshake as an installed API: its table of messages, and how it is opened."""
 
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -165,6 +166,11 @@ def _values() -> tuple[type, ...]:
     return (vocabulary.Ring, vocabulary.Line, vocabulary.Room, vocabulary.Seat)
 
 
+def _lacks(settings: Any) -> Iterator[str]:
+    if not settings.engine:
+        yield "[videochat.engine] is missing, so media tokens open nothing: name a media engine there"
+
+
 def _development(settings: Any) -> Development:
     printed = {}
     if not settings.engine:
@@ -190,6 +196,7 @@ API = Api(
     sockets=(SocketRoute(path="/videochat", summary=SOURCE, messages=MESSAGES),),
     errors=wire.ERRORS,
     settings=VideochatSettings,
+    lacks=_lacks,
     webhook=lambda settings: settings.push,
     development=_development,
     open=open_service,

@@ -67,11 +67,6 @@ class Oauth:
             ConfigurationFaultsError: a client has no secret or no organization.
         """
         check_clients(self, None, clients)
-        if not settings.signing_key:
-            log.warning(
-                "signing_key_made_up",
-                reason="[conference.oauth] has no signing_key, so tokens die with the process",
-            )
         self.tokens = TokenMaker(settings, clock=clock, random=random)
         self._clients = Clients(clients)
         self._failures = Failures(

@@ -11,6 +11,7 @@ import httpx
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from engine.app.api import Api
 from engine.app.configuration import Configuration
@@ -362,6 +363,29 @@ async def test_a_service_that_does_not_open_is_one_error() -> None:
     async with opened(configuration=settings) as engine:
         with pytest.raises(ConfigurationError, match="broken"):
             await engine.serve("127.0.0.1:0")
+
+
+@pytest.mark.slow
+async def test_a_served_api_says_what_its_settings_lack_and_an_embedded_one_does_not() -> None:
+    def lacks(settings: ParlourSettings) -> list[str]:
+        return [] if settings.broken else ["[parlour] has no bell: buy one"]
+
+    with capture_logs() as logs:
+        async with (
+            open_engine(apis=[attrs.evolve(PARLOUR, lacks=lacks)]) as engine,
+            trio.open_nursery() as nursery,
+        ):
+            assert logs == []
+            await nursery.start(engine.serve, "127.0.0.1:0")
+            nursery.cancel_scope.cancel()
+    assert logs == [
+        {
+            "event": "settings_lack",
+            "log_level": "warning",
+            "api": "parlour",
+            "reason": "[parlour] has no bell: buy one",
+        }
+    ]
 
 
 @pytest.mark.slow
