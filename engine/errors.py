@@ -118,6 +118,10 @@ class OverloadedError(EngineError):
     """A queue is at its limit. The command was not looked at; trying again later is safe."""
 
 
+TRY_AGAIN = (OverloadedError, UnavailableError, ConflictError, UnknownOutcomeError)
+"""What passes: the same command, with the same id, may be taken a moment later."""
+
+
 class ConfigurationError(EngineError):
     """One fault of a configuration: its key, and what would be right."""
 

@@ -20,12 +20,12 @@ from engine.app.users import MemoryUsers, SqliteUsers, UserDirectory
 from engine.app.webhook import open_webhook, read_webhook
 from engine.codec.records import RecordCodec
 from engine.codec.wire import WireCodec
-from engine.errors import CallEndedError, CommandRefusedError, LocalProtocolError
+from engine.errors import CallEndedError, LocalProtocolError
 from engine.journal.fold import episodes
 from engine.journal.opening import open_journal, path_of
 from engine.journal.port import Journal
 from engine.machine.family import Family
-from engine.machine.step import Outcome, Snapshot
+from engine.machine.step import Snapshot
 from engine.media.ondemand import OnDemandHost, open_on_demand
 from engine.media.protocol import MediaHost
 from engine.nurseries import open_block_nursery
@@ -258,12 +258,7 @@ class Engine:
 async def _ask(runtime: Runtime, to: Address, command: Command, command_id: str) -> Message | None:
     if not isinstance(command, Command):
         raise TypeError(f"a command is wanted, such as AcceptCall(...), not {type(command).__name__}")
-    answer = await runtime.ask(to, command, command_id=command_id)
-    if answer.error is not None:
-        raise answer.error
-    if answer.outcome is Outcome.REFUSED:
-        raise CommandRefusedError(answer.reason)
-    return answer.message
+    return (await runtime.ask(to, command, command_id=command_id)).result()
 
 
 def family_of(apis: Sequence[Api]) -> Family:

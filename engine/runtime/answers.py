@@ -8,7 +8,7 @@ import attrs
 import msgspec
 
 from engine.effects import Reply
-from engine.errors import EngineError
+from engine.errors import CommandRefusedError, EngineError
 from engine.machine.family import Decision
 from engine.machine.step import Outcome
 from engine.runtime.supervisor import contained
@@ -25,6 +25,19 @@ class Answer(msgspec.Struct, frozen=True):
     error: EngineError | None = None
     """Set when the command could not be decided or journaled; then `outcome` says nothing."""
     stamp_at: float = 0.0
+
+    def result(self) -> Message | None:
+        """The message, of a command that was taken.
+
+        Raises:
+            CommandRefusedError: a rule says no; nothing was changed.
+            EngineError: the command could not be decided or journaled.
+        """
+        if self.error is not None:
+            raise self.error
+        if self.outcome is Outcome.REFUSED:
+            raise CommandRefusedError(self.reason)
+        return self.message
 
 
 Done: TypeAlias = Callable[[Answer], None]

@@ -9,14 +9,13 @@ import trio
 
 from engine.app.api import Host
 from engine.codec.wire import WireCodec
-from engine.errors import EngineError, RemoteProtocolError
-from engine.machine.step import Outcome
+from engine.errors import CommandRefusedError, EngineError, RemoteProtocolError
 from engine.runtime.supervisor import contained
 from engine.transport.sockets import Socket
 from machines.conference import vocabulary as v
 from machines.conference import wire_listening as wire
 from machines.conference.feeds import Entry, Feed, Subscription, place_of
-from machines.conference.refusals import Refusal, described
+from machines.conference.refusals import Refusal, described, refusal_of
 from machines.conference.rules import roll
 from machines.conference.rules.addresses import conference_address, delivery_address, stream_of
 
@@ -97,7 +96,7 @@ class Listener:
                     # Types that we do not know are passed over, as clients do with ours.
                     return
         except RemoteProtocolError as fault:
-            self._complain(Refusal("bad_request", str(fault)))
+            self._complain(refusal_of(fault))
 
     def on_close(self, _socket: Socket, _code: int) -> None:
         """The socket is gone."""
@@ -218,11 +217,10 @@ class Listener:
         address = delivery_address(wanted.conference_id, wanted.event_id)
         endpoints = () if conference is None else tuple(conference.participants)
         for endpoint in self._own(wanted.conference_id, endpoints):
-            answer = await self._host.runtime.ask(address, v.Acknowledge(user_endpoint_id=endpoint))
-            if answer.error is not None:
-                raise answer.error
-            if answer.outcome is Outcome.REFUSED:
-                self._complain(Refusal(answer.reason), wanted.conference_id)
+            try:
+                await self._service.ask(address, v.Acknowledge(user_endpoint_id=endpoint))
+            except CommandRefusedError as error:
+                self._complain(refusal_of(error), wanted.conference_id)
 
     # -- answering
 
@@ -253,4 +251,4 @@ class Listener:
             try:
                 await task()
             except EngineError as error:
-                self._complain(Refusal("overloaded", type(error).__name__))
+                self._complain(refusal_of(error))

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 import attrs
+import structlog
 
 from engine.app.api import Endpoint, ErrorCode
 from engine.codec.wire import WireCodec
-from engine.errors import EngineError
+from engine.errors import TRY_AGAIN, CommandRefusedError, EngineError, RemoteProtocolError
+from engine.runtime import supervisor
 from engine.transport.application import Response
 from machines.conference.reasons import Reason
 from machines.conference.wire_answers import AnotherErrorResponse
@@ -15,6 +17,8 @@ UNDOCUMENTED = 400
 """What a refusal becomes at an endpoint whose documentation has not its status."""
 
 _CODEC = WireCodec()
+
+log = structlog.get_logger("switchhook.conference")
 
 ERRORS = (
     ErrorCode(reason=Reason.CONFERENCE_NOT_FOUND, code=404, message="conference not found"),
@@ -59,11 +63,27 @@ class Refusal:
 
 
 class RefusedError(EngineError):
-    """A request is not done, for a reason that its client is told."""
+    """A request is not done, for a reason outside of all rules that its client is told."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
         self.refusal = Refusal(reason, detail)
+
+
+def refusal_of(error: EngineError) -> Refusal:
+    """What a client is told of an error that came of his request."""
+    match error:
+        case RefusedError():
+            return error.refusal
+        case CommandRefusedError():
+            return Refusal(error.reason)
+        case RemoteProtocolError():
+            return Refusal("bad_request", str(error))
+    if isinstance(error, TRY_AGAIN):
+        return Refusal("overloaded", type(error).__name__)
+    # To try again would not help: a rule of the call has failed, or what is stored cannot be read.
+    log.error("request_failed", raised=supervisor.described(error))
+    return Refusal("internal")
 
 
 def refused(refusal: Refusal, endpoint: Endpoint) -> Response:

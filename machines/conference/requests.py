@@ -9,7 +9,7 @@ import msgspec
 
 from engine.app.desk import Negotiation
 from engine.app.peers import ClosedMeanwhileError
-from engine.errors import MediaError, RemoteProtocolError
+from engine.errors import CommandRefusedError, MediaError, RemoteProtocolError
 from engine.media.protocol import (
     BadOfferError,
     Candidate,
@@ -53,8 +53,8 @@ async def create(call: Call) -> Response:
 async def join(call: Call) -> Response:
     try:
         told = await call.service.ask(*commands.meant(call.caller, call.body()))
-    except RefusedError as error:
-        if error.refusal.reason != Reason.ENDPOINT_NOT_FOUND:
+    except CommandRefusedError as error:
+        if error.reason != Reason.ENDPOINT_NOT_FOUND:
             raise
         # Here 404 says that there is no such conference.
         raise RemoteProtocolError("$.userEndpointId", "user endpoint not found") from error

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
-import structlog
 import trio
 
 from engine.app.api import Found, Host
@@ -11,16 +10,7 @@ from engine.app.bearer import bearer_of
 from engine.app.peers import Peers
 from engine.app.tokens import TokenError
 from engine.codec.wire import WireCodec
-from engine.errors import (
-    ConflictError,
-    EngineError,
-    OverloadedError,
-    RemoteProtocolError,
-    UnavailableError,
-    UnknownOutcomeError,
-)
-from engine.machine.step import Outcome
-from engine.runtime.supervisor import described
+from engine.errors import EngineError, RemoteProtocolError
 from engine.transport.application import Request, Response, SocketApp
 from engine.transport.sockets import Socket
 from engine.vocabulary import Address, Command, Message
@@ -29,7 +19,7 @@ from machines.conference import vocabulary as v
 from machines.conference.feeds import Feeds
 from machines.conference.listener import Listener, first_follow
 from machines.conference.oauth.service import Oauth, unauthorized
-from machines.conference.refusals import Refusal, RefusedError, body_of, refused
+from machines.conference.refusals import body_of, refusal_of, refused
 from machines.conference.rules.addresses import conference_address
 from machines.conference.settings import ConferenceSettings
 
@@ -37,8 +27,6 @@ NO_CONTENT = Response(204)
 
 EXPIRY_SECONDS = 5.0
 """How much longer than its token a socket may live."""
-
-log = structlog.get_logger("switchhook.conference")
 
 
 class ConferenceService:
@@ -66,7 +54,7 @@ class ConferenceService:
         except TokenError as error:
             return unauthorized(error)
         except RemoteProtocolError as fault:
-            return Response(400, body_of(Refusal("bad_request", str(fault))))
+            return Response(400, body_of(refusal_of(fault)))
         listener = Listener(self, socket, caller, expires_at)
         self._listeners.add(listener)
         if first is not None:
@@ -89,16 +77,8 @@ class ConferenceService:
             return unauthorized(error)
         try:
             return await self._responders[found.endpoint.path](Call(self, caller, found, request))
-        except RefusedError as error:
-            return refused(error.refusal, found.endpoint)
-        except RemoteProtocolError as fault:
-            return refused(Refusal("bad_request", str(fault)), found.endpoint)
-        except (OverloadedError, UnavailableError, ConflictError, UnknownOutcomeError) as error:
-            return refused(Refusal("overloaded", type(error).__name__), found.endpoint)
         except EngineError as error:
-            # To try again would not help: a rule of the call has failed, or what is stored cannot be read.
-            log.error("request_failed", path=found.endpoint.path, raised=described(error))
-            return refused(Refusal("internal"), found.endpoint)
+            return refused(refusal_of(error), found.endpoint)
 
     def statistics(self) -> Mapping[str, float]:
         """Gauges for `/metrics`."""
@@ -129,15 +109,10 @@ class ConferenceService:
         """Command a machine and wait for the journal.
 
         Raises:
-            RefusedError: a rule says no.
+            CommandRefusedError: a rule says no.
             EngineError: it could not be decided or journaled.
         """
-        answer = await self.runtime.ask(to, command)
-        if answer.error is not None:
-            raise answer.error
-        if answer.outcome is Outcome.REFUSED:
-            raise RefusedError(answer.reason)
-        return answer.message
+        return (await self.runtime.ask(to, command)).result()
 
     async def conference_for(self, caller: v.Caller, conference_id: str) -> v.Conference | None:
         """The conference, unless it is another organization's or nobody's."""

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from engine.effects import Send
-from engine.errors import EngineError, MediaError, OverloadedError, RemoteProtocolError
+from engine.errors import TRY_AGAIN, EngineError, MediaError, RemoteProtocolError
 from engine.machine.step import Outcome
 from engine.runtime.answers import Answer
 from engine.runtime.followers import Follower
@@ -209,7 +209,7 @@ class Session:
             found = await self._service.look_up(target)
         except EngineError as error:
             log.error("users_unreadable", reason=str(error))
-            self._answer(frame, error=wire.error_of("internal"))
+            self._answer(frame, error=_failure(error))
             self._done()
             return
         self._submit(frame, make(self, data, found))
@@ -237,8 +237,7 @@ class Session:
 
     def _answer_with(self, frame: wire.Incoming, answer: Answer) -> None:
         if answer.error is not None:
-            overloaded = isinstance(answer.error, OverloadedError)
-            self._answer(frame, error=wire.error_of("overloaded" if overloaded else "internal"))
+            self._answer(frame, error=_failure(answer.error))
         elif answer.outcome is Outcome.REFUSED:
             self._answer(frame, error=wire.error_of(answer.reason))
         elif isinstance(answer.message, v.SeatGranted):
@@ -443,6 +442,10 @@ _REQUESTS: Mapping[str, tuple[type, Make]] = {
 """Shape of the data, and what makes a command of it; each shape goes with its own maker."""
 
 _PASSING = frozenset(wire.error_of(reason).code for reason in ("overloaded", "internal"))
+
+
+def _failure(error: EngineError) -> wire.WireError:
+    return wire.error_of("overloaded" if isinstance(error, TRY_AGAIN) else "internal")
 
 
 def _digest(frame: wire.Incoming) -> bytes:

@@ -1,7 +1,9 @@
 """Who asked, and what he learns."""
 
+import pytest
+
 from engine.effects import Reply, Send
-from engine.errors import UnavailableError
+from engine.errors import CommandRefusedError, UnavailableError
 from engine.machine.family import Decision, Performance
 from engine.machine.step import Outcome
 from engine.runtime.answers import Answer, Answers, Done, Ticket
@@ -19,6 +21,16 @@ def ticket(done: Done) -> Ticket:
 def moved(*said: Reply | Send) -> Decision:
     performances = tuple(Performance("k", "s", 1, FRONT, one, STAMP) for one in said)
     return Decision(Outcome.MOVED, "why", FRONT, {}, performances)
+
+
+def test_the_result_of_a_command_is_its_message_or_why_there_is_none() -> None:
+    assert Answer(Outcome.MOVED, message=d.Told("hello")).result() == d.Told("hello")
+    assert Answer(Outcome.IGNORED, "late").result() is None
+    with pytest.raises(CommandRefusedError) as refused:
+        Answer(Outcome.REFUSED, "rings already").result()
+    assert refused.value.reason == "rings already"
+    with pytest.raises(UnavailableError):
+        Answer(Outcome.REFUSED, error=UnavailableError("closed")).result()
 
 
 def test_nobody_is_told_before_all_are() -> None:

@@ -9,7 +9,15 @@ import trio
 from trio.testing import MockClock
 
 from engine.app.openapi import openapi_document
-from engine.errors import CallCrashedError, CodecError, MediaError, OverloadedError, UnavailableError
+from engine.errors import (
+    CallCrashedError,
+    CodecError,
+    ConflictError,
+    MediaError,
+    OverloadedError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
 from engine.machine.step import Outcome
 from engine.media import protocol as p
 from engine.media.fake import Refuse
@@ -509,6 +517,8 @@ def test_what_may_come_from_every_endpoint_is_documented_at_every_endpoint() -> 
     [
         (OverloadedError("too many wait"), 503, "overloaded"),
         (UnavailableError("the disk is full"), 503, "overloaded"),
+        (ConflictError("conference.conference:c1", 1, 2), 503, "overloaded"),
+        (UnknownOutcomeError("the disk went away"), 503, "overloaded"),
         (CallCrashedError("a rule has failed"), 500, "internal"),
         (CodecError("it has no form"), 500, "internal"),
     ],

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from engine.errors import UnavailableError
+from engine.errors import JournalCorruptError, UnavailableError
 from engine.machine.step import Outcome
 from engine.runtime.dispatcher import Answer
 from engine.transport.application import Response
@@ -294,16 +294,25 @@ async def test_a_failure_costs_one_socket_alone(autojump_clock: MockClock) -> No
         assert versions(sound.take()) == [None, 0]
 
 
-async def test_a_journal_that_is_away_is_told_and_the_socket_stays_open(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (UnavailableError("the disk is full"), "overloaded"),
+        (JournalCorruptError("conference.conference:c1", 1, "damaged"), "internal"),
+    ],
+)
+async def test_what_cannot_be_read_is_told_and_the_socket_stays_open(
+    autojump_clock: MockClock, error: Exception, told: str
+) -> None:
     async with studio() as stage:
         ear = listening(stage, "ann")
 
         async def fail(*_: object) -> None:
-            raise UnavailableError("the disk is full")
+            raise error
 
         ear.app._enter = fail  # type: ignore[assignment]
         await ear.say("follow", conferenceId="c1")
-        assert problems(ear) == ["overloaded"]
+        assert problems(ear) == [told]
         assert ear.socket.closed is None
 
 

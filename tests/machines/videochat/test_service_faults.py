@@ -7,11 +7,12 @@ import trio
 import trio.testing
 
 from engine.app.users import MemoryUsers, User
-from engine.errors import TransportBrokenError, UnavailableError
+from engine.errors import EngineError, TransportBrokenError, UnavailableError
 from engine.journal.memory import MemoryJournal
 from engine.journal.port import Loaded, NewEvent, Write
 from engine.transport.websocket import connect
 from machines.videochat.session import INBOX_MAX
+from tests.engine.journal.full import Full
 from tests.machines.videochat.wiretap import exchange, find_service
 
 pytestmark = pytest.mark.slow
@@ -63,12 +64,17 @@ async def test_a_directory_that_cannot_be_read_lets_nobody_in() -> None:
         assert closed.value.code == 1008
 
 
-async def test_a_directory_that_cannot_be_read_is_an_internal_error_and_may_be_tried_again() -> None:
+@pytest.mark.parametrize(
+    ("error", "code"), [(UnavailableError("closed"), 10503), (EngineError("another of ours"), 10500)]
+)
+async def test_a_directory_that_cannot_be_read_is_told_and_may_be_tried_again(
+    error: EngineError, code: int
+) -> None:
     users = Users()
     async with exchange(users=users) as server, server.phone("ann") as ann, server.phone("bob"):
-        users.failing = UnavailableError("closed")
+        users.failing = error
         answer = await ann.ask("requestDirectVideochat", {"targetUser": "bob"}, "same")
-        assert answer["error"]["code"] == 10500
+        assert answer["error"]["code"] == code
         users.failing = None
         again = await ann.ask("requestDirectVideochat", {"targetUser": "bob"}, "same")
         assert not again["error"]["status"]
@@ -161,6 +167,21 @@ async def test_too_much_at_once_is_told_and_may_be_tried_again(monkeypatch: pyte
         assert answer["error"]["code"] == 10503
         again = await ann.ask("acceptVideochatRequest", {"videochatRequestId": "x"}, "same")
         assert again["error"]["code"] == 10012
+
+
+async def test_a_full_disk_is_told_and_may_be_tried_again() -> None:
+    async with (
+        Full() as journal,
+        exchange(journal) as server,
+        server.phone("ann") as ann,
+        server.phone("bob"),
+    ):
+        journal.is_full = True
+        answer = await ann.ask("requestDirectVideochat", {"targetUser": "bob"}, "same")
+        assert answer["error"]["code"] == 10503
+        journal.is_full = False
+        again = await ann.ask("requestDirectVideochat", {"targetUser": "bob"}, "same")
+        assert not again["error"]["status"]
 
 
 async def test_a_follower_that_is_lost_closes_its_socket() -> None:
