@@ -13,6 +13,7 @@ import attrs
 
 from engine.app.api import Api
 from engine.app.discovery import installed_apis
+from engine.app.retention import JournalSettings
 from engine.errors import ConfigurationError
 from engine.media.settings import MediaSettings
 from engine.transport.limits import Limits
@@ -28,6 +29,8 @@ class Configuration:
     """Section `[server]`."""
     media: MediaSettings = attrs.field(factory=MediaSettings)
     """Section `[media]`."""
+    journal: JournalSettings = attrs.field(factory=JournalSettings)
+    """Section `[journal]`."""
     settings: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     """One section for each API, by name; keys of media engines are in there."""
 
@@ -72,7 +75,7 @@ def read_configuration(values: Mapping[str, Any], apis: Sequence[Api] | None = N
     Raises:
         ConfigurationFaultsError: with every fault.
     """
-    sections: dict[str, type] = {"server": Limits, "media": MediaSettings}
+    sections: dict[str, type] = {"server": Limits, "media": MediaSettings, "journal": JournalSettings}
     sections |= {api.name: api.settings for api in (installed_apis() if apis is None else apis)}
     faults: list[ConfigurationError] = []
     read: dict[str, Any] = {}
@@ -83,8 +86,8 @@ def read_configuration(values: Mapping[str, Any], apis: Sequence[Api] | None = N
             read[name] = _read(sections[name], value, name, faults)
     if faults:
         raise ConfigurationFaultsError(faults)
-    server, media = read.pop("server", Limits()), read.pop("media", MediaSettings())
-    return Configuration(server=server, media=media, settings=read)
+    own = {name: read.pop(name) for name in ("server", "media", "journal") if name in read}
+    return Configuration(**own, settings=read)
 
 
 def faults_of(error: ConfigurationError) -> tuple[ConfigurationError, ...]:

@@ -15,6 +15,7 @@ from engine.app.crews import Crews, open_crews
 from engine.app.discovery import installed_apis
 from engine.app.origins import Origins
 from engine.app.push import NoPush, Pushes, PushPort
+from engine.app.retention import SECONDS_PER_DAY, sweep
 from engine.app.serving import EngineApplication
 from engine.app.users import MemoryUsers, SqliteUsers, UserDirectory
 from engine.app.webhook import open_webhook, read_webhook
@@ -335,6 +336,10 @@ async def open_engine(
                 made=crews.enter,
             )
         )
+        if configuration.journal.keep_ended_days:
+            nursery = await stack.enter_async_context(open_block_nursery())
+            stack.callback(nursery.cancel_scope.cancel)
+            nursery.start_soon(sweep, runtime, SECONDS_PER_DAY * configuration.journal.keep_ended_days)
         yield Engine(runtime, configuration, apis, users or MemoryUsers(), world, pushes, media, crews)
 
 

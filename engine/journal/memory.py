@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import islice
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -144,6 +145,16 @@ class MemoryJournal(JournalBase):
         """See the port."""
         await self._pause()
         return [(name, one.head) for name, one in sorted(self._streams.items()) if name > after][:limit]
+
+    async def quiet(self, before: float, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """See the port."""
+        await self._pause()
+        found = (
+            name
+            for name, one in sorted(self._streams.items())
+            if name > after and not one.timers and one.events and one.events[-1].at < before
+        )
+        return list(islice(found, limit))
 
     async def epoch(self) -> str:
         """See the port."""

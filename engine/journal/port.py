@@ -131,6 +131,12 @@ class Journal(Protocol):
     async def streams(self, after: str = "", limit: int = 1000) -> Sequence[tuple[str, int]]:
         """(stream, head) in the order of names, from the first behind `after`."""
 
+    async def quiet(self, before: float, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """Streams without running timers whose newest event is older than `before` (UTC seconds).
+
+        In the order of names, from the first behind `after`.
+        """
+
     def hints(self, limit: int = 1024) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[Hint | Gap]]:
         """Subscribe to hints. More than `limit` unread ones are replaced by one Gap; appends never wait."""
 

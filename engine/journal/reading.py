@@ -71,6 +71,16 @@ def streams(connection: apsw.Connection, after: str, limit: int) -> Sequence[tup
     return _rows(connection, sql, after, limit)
 
 
+def quiet(connection: apsw.Connection, before: float, after: str, limit: int) -> Sequence[str]:
+    """See the port."""
+    sql = """
+    SELECT stream FROM heads JOIN events USING (sid, version)
+    WHERE stream>? AND typeof(stream)='text' AND ts<?
+    AND NOT EXISTS (SELECT 1 FROM timers WHERE timers.sid=heads.sid)
+    ORDER BY stream LIMIT ?"""
+    return [stream for (stream,) in _rows(connection, sql, after, before, limit)]
+
+
 def faults_of_file(connection: apsw.Connection) -> Sequence[str]:
     """What SQLite itself finds, and rows that belong to no stream."""
     try:

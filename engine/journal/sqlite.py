@@ -165,6 +165,10 @@ class SqliteJournal(JournalBase):
         """See the port."""
         return await self._read(self._path.name, reading.streams, after, limit)
 
+    async def quiet(self, before: float, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """See the port."""
+        return await self._read(self._path.name, reading.quiet, before, after, limit)
+
     async def epoch(self) -> str:
         """See the port."""
         return await self._read(self._path.name, read_epoch)

@@ -202,6 +202,21 @@ class Family:
         """`now`, or the initial snapshot where they are alike: such a machine begins anew."""
         return self.initial(address) if self.is_untouched(address, now) else now
 
+    def is_over(self, stream: str, state: StreamState) -> bool:
+        """Whether nobody needs what happened in `stream`.
+
+        The machine that it is named after has ended, or all of its machines are as at their beginning and tell
+        no followers; and no timer runs.
+        """
+        if any(now.timers for now in state.members.values()):
+            return False
+        kind, _, key = stream.partition(":")
+        root = state.members.get(Address(kind, key))
+        if root is not None:
+            return root.state in self.kinds[kind].table.final
+        # Followers come back with the version that they had: begun anew, its versions would mean others.
+        return not state.members and self.kinds[kind].announce is None
+
     def step(self, address: Address, now: Snapshot, command: Command) -> Step:
         """One machine's step; what it tells others is among the effects.
 

@@ -166,6 +166,31 @@ class Dispatcher:
         """The committed state of `stream`, read from the journal if need be; not to be changed."""
         return await self._streams.read(stream)
 
+    async def forget(self, streams: Sequence[str]) -> Sequence[str]:
+        """Erase those of `streams` that are loaded and over, for good; the answer says which.
+
+        What is commanded meanwhile waits, and finds a stream in which nothing has happened yet.
+
+        Raises:
+            JournalError: perhaps they were erased.
+        """
+        over = [stream for stream in streams if self._is_over(stream)]
+        if not over:
+            return ()
+        self._streams.busy.update(over)
+        self.in_flight += 1
+        try:
+            await self._journal.forget(over)
+        finally:
+            # Erased or not: whoever needs one of them reads it again.
+            self.in_flight -= 1
+            self._streams.forget(over)
+            self._streams.busy.difference_update(over)
+            self._release(over)
+            if not self.in_flight:
+                self._idle.set()
+        return over
+
     def statistics(self) -> dict[str, int]:
         """Sizes for metrics."""
         return {
@@ -173,6 +198,14 @@ class Dispatcher:
             "busy": len(self._streams.busy),
             "parked": sum(len(queue) for queue in self._parked.values()),
         }
+
+    def _is_over(self, stream: str) -> bool:
+        """Whether it can be erased: nothing runs in it, and nothing is on its way to it or from it."""
+        state = self._streams.loaded.get(stream)
+        if state is None or stream in self._streams.busy or stream in self._parked:
+            return False
+        # An older reading would bring back what was erased.
+        return not self._streams.is_read(stream) and self._family.is_over(stream, state)
 
     # -- deciding
 

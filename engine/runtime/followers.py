@@ -67,6 +67,9 @@ class Followers:
         self._nursery = nursery
         self._by_stream: dict[str, set[Follower]] = {}
 
+    def __contains__(self, stream: str) -> bool:
+        return stream in self._by_stream
+
     def __len__(self) -> int:
         return sum(len(followers) for followers in self._by_stream.values())
 

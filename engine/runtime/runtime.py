@@ -119,6 +119,27 @@ class Runtime:
         state = await self.read(self.family.stream_of(address))
         return state.members.get(address) or self.family.initial(address)
 
+    async def forget(self, streams: Sequence[str]) -> Sequence[str]:
+        """Erase those of `streams` that are over and that nobody follows; the answer says which they were.
+
+        A stream that cannot be read stays, and the log says so. A call of the same name may begin again.
+
+        Raises:
+            JournalError: the journal does not erase them.
+        """
+        readable = []
+        for stream in streams:
+            try:
+                await self.read(stream)
+            except (CodecError, JournalCorruptError) as error:
+                log.warning("not_forgotten", stream=stream, reason=str(error))
+            else:
+                readable.append(stream)
+        # No await between this look and the next one at each of them.
+        return await self.dispatcher.forget(
+            [one for one in readable if one not in self.followers and one not in self._waiters]
+        )
+
     async def wait_change(self, stream: str) -> None:
         """Wait until the next append to `stream`.
 

@@ -91,6 +91,16 @@ class Streams:
             self._ended[stream] = None
             self._evict_ended()
 
+    def is_read(self, stream: str) -> bool:
+        """Whether somebody is reading `stream` from the journal just now."""
+        return stream in self._reading
+
+    def forget(self, streams: Iterable[str]) -> None:
+        """Know nothing of them any more: they were erased."""
+        for stream in streams:
+            self.loaded.pop(stream, None)
+            self._ended.pop(stream, None)
+
     def drop(self, streams: Iterable[str]) -> None:
         """Have them read again when they are needed."""
         for stream in streams:

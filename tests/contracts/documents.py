@@ -91,6 +91,10 @@ def examples() -> list[Path]:
     return sorted([*folder.glob("*.py"), *folder.rglob("*.sh")])
 
 
+_LOGGED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[\w+ *\] .*\n", re.MULTILINE)
+"""A line of the log, as it is printed where nobody has configured it. A busy machine has more of them."""
+
+
 @cache
 def output_of(path: str) -> str:
     """What an example prints, run in an empty folder; it must end well and warn of nothing.
@@ -120,7 +124,7 @@ def output_of(path: str) -> str:
         )
     assert done.returncode == 0, f"{path} ends with {done.returncode}:\n{done.stderr}"
     assert not done.stderr.strip(), f"{path} says on standard error:\n{done.stderr}"
-    return done.stdout
+    return _LOGGED.sub("", done.stdout)
 
 
 def _made(kind: str, what: str) -> str:

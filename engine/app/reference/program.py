@@ -15,6 +15,7 @@ from engine.app.api import Api
 from engine.app.openapi import openapi_document
 from engine.app.reference.markdown import code, fenced, page, section, table
 from engine.app.reference.source import fields_of, first_sentence
+from engine.app.retention import JournalSettings
 from engine.errors import EngineError
 from engine.media.settings import MediaSettings
 from engine.transport.limits import Limits
@@ -96,7 +97,8 @@ def configuration_page(apis: Sequence[Api]) -> str:
 
 def configuration_text(apis: Sequence[Api]) -> str:
     """A TOML file with every key at its default."""
-    sections = {"server": Limits, "media": MediaSettings, **{api.name: api.settings for api in apis}}
+    sections = {"server": Limits, "media": MediaSettings, "journal": JournalSettings}
+    sections |= {api.name: api.settings for api in apis}
     return "\n\n".join("\n".join(_section(name, cls)) for name, cls in sections.items()) + "\n"
 
 

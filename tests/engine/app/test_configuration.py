@@ -156,7 +156,7 @@ def test_all_faults_are_told_at_once() -> None:
         )
     told = [(fault.key, fault.reason) for fault in caught.value.faults]
     assert [key for key, _ in told] == ["server.ping_seconds", "server.pong_seconds", "radio", "phones"]
-    assert told[2][1] == "there is no such section; there are media, phones, server"
+    assert told[2][1] == "there is no such section; there are journal, media, phones, server"
     assert str(caught.value).count(";") >= 3
     assert caught.value.key.startswith("server.ping_seconds")
 

@@ -525,6 +525,18 @@ async def test_a_forgotten_stream_may_begin_again(journal: AnyJournal) -> None:
     assert bodies((await journal.load("a")).events) == ["new"]
 
 
+async def test_quiet_streams_have_no_timer_and_nothing_new(journal: AnyJournal) -> None:
+    for name, at in (("d", 10.0), ("a", 10.0), ("b", 20.0), ("c", 10.0)):
+        await journal.append(Write(name, 0, (event(at=5.0), event(at=at))))
+    await journal.append(Write("c", 2, (), timers=(("ring", 99.0),)))
+    assert await journal.quiet(20.0) == ["a", "d"]
+    assert await journal.quiet(20.5) == ["a", "b", "d"]
+    assert await journal.quiet(10.0) == []
+    assert await journal.quiet(99.0, "a", 1) == ["b"]
+    await journal.append(Write("c", 2, (), timers=(("ring", None),)))
+    assert await journal.quiet(20.0, "b") == ["c", "d"]
+
+
 async def test_forgetting_everything_leaves_a_journal_that_works(shelf: Shelf) -> None:
     async with shelf.journal() as journal:
         epoch = await journal.epoch()

@@ -39,7 +39,7 @@ def test_an_argument_without_a_default_is_required() -> None:
 
 def test_the_configuration_is_toml_that_changes_nothing() -> None:
     values = tomllib.loads(configuration_text([API]))
-    assert set(values) == {"server", "media", "doorbell"}
+    assert set(values) == {"server", "media", "journal", "doorbell"}
     assert read_configuration(values, [API]).server == Configuration().server
     assert read_configuration(values, [API]).media == Configuration().media
     assert read_configuration(values, [API]).settings["doorbell"] == API.settings()
