@@ -205,8 +205,8 @@ class Family:
     def is_over(self, stream: str, state: StreamState) -> bool:
         """Whether nobody needs what happened in `stream`.
 
-        The machine that it is named after has ended, or all of its machines are as at their beginning and tell
-        no followers; and no timer runs.
+        The machine that it is named after has ended, or all of its machines are as at their beginning, and it
+        has nothing to tell followers; and no timer runs.
         """
         if any(now.timers for now in state.members.values()):
             return False
