@@ -1,13 +1,14 @@
 """The performers that APIs bring along: opened before the runtime, and closed after it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import attrs
 
 from engine.app.api import Api, Backstage, Crew
 from engine.app.configuration import Configuration
-from engine.errors import LocalProtocolError
+from engine.errors import ConfigurationError, LocalProtocolError
+from engine.machine.family import Kind
 from engine.media.protocol import MediaHost
 from engine.nurseries import open_block_nursery
 from engine.runtime.performers import Performer
@@ -69,3 +70,20 @@ async def open_crews(
                 yield crews
         finally:
             nursery.cancel_scope.cancel()
+
+
+def check_ports(kinds: Iterable[Kind], performed: Collection[str]) -> None:
+    """See that somebody performs what machines ask, as far as the code of their reactions tells.
+
+    Raises:
+        ConfigurationError: nobody does; machines and ports are named.
+    """
+    faults = [
+        f"{kind.name} asks the port {port!r}, which nobody performs"
+        for kind in kinds
+        for port in kind.table.ports
+        if port not in performed
+    ]
+    if faults:
+        way_out = "pass it to open_engine(performers={PORT: ...}), or give its Api a crew"
+        raise ConfigurationError("performers", f"{'; '.join(faults)}: {way_out}")

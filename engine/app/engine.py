@@ -11,7 +11,7 @@ import trio
 
 from engine.app.api import Api, Host, Service
 from engine.app.configuration import Configuration, default_configuration
-from engine.app.crews import Crews, open_crews
+from engine.app.crews import Crews, check_ports, open_crews
 from engine.app.discovery import installed_apis
 from engine.app.origins import Origins
 from engine.app.push import NoPush, Pushes, PushPort
@@ -298,7 +298,7 @@ async def open_engine(
 
     Raises:
         LocalProtocolError: it does not run under trio.
-        ConfigurationError: the URL is wrong.
+        ConfigurationError: the URL is wrong, or a machine asks a port that nobody performs.
         UnavailableError: the journal cannot be opened, or another engine owns it.
     """
     if not trio.lowlevel.in_trio_task():
@@ -325,14 +325,15 @@ async def open_engine(
         # There before the runtime: what was asked before a crash is asked again when it opens.
         pushing = {f"{name}.push": one.perform for name, one in pushes.items()}
         crews = await stack.enter_async_context(open_crews(apis, configuration, media, world))
-        asked = {**pushing, **crews.performers, **(performers or {})}
+        performed = {**pushing, **crews.performers, **(performers or {})}
+        check_ports(family.kinds.values(), performed)
         runtime = await stack.enter_async_context(
             open_runtime(
                 opened,
                 codec_of(apis, family),
                 family,
                 world=world,
-                performers=asked,
+                performers=performed,
                 made=crews.enter,
             )
         )

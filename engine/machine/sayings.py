@@ -11,6 +11,10 @@ from functools import partial
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeAlias
 
+import attrs
+
+from engine.effects import Ask
+from engine.machine.arguments import first_argument
 from engine.vocabulary import Command, Effect, Event
 
 Word: TypeAlias = type[Event] | type[Effect] | type[Command]
@@ -31,7 +35,24 @@ def sayings(reaction: Callable[..., Any]) -> tuple[Word, ...]:
     It is read, not called: its own code, what it closes over, and the functions of its module that it
     calls. A word on a branch that is never taken is listed as well.
     """
-    return tuple(dict.fromkeys(_in_callable(reaction, DEPTH_MAX)))
+    found = _in_callable(reaction, DEPTH_MAX)
+    return tuple(dict.fromkeys(word for word in found if not isinstance(word, _Port)))
+
+
+def ports(reaction: Callable[..., Any]) -> tuple[str, ...]:
+    """Ports that `reaction` asks, in the order of first use; those that it finds out by itself are not there.
+
+    Read as `sayings` are: a port is told when `Ask` is called with its name, or with what a constant names.
+    """
+    found = _in_callable(reaction, DEPTH_MAX)
+    return tuple(dict.fromkeys(one.name for one in found if isinstance(one, _Port)))
+
+
+@attrs.frozen
+class _Port:
+    """A port that is asked."""
+
+    name: str
 
 
 class _Said(Event):
@@ -47,11 +68,11 @@ def are_read(sample: Callable[[], Any] = _sample) -> bool:
     return sayings(sample) == (_Said,)
 
 
-def _in_callable(rule: Any, depth: int) -> Iterator[Word]:
+def _in_callable(rule: Any, depth: int) -> Iterator[Word | _Port]:
     if isinstance(rule, partial):
         yield from _in_callable(rule.func, depth)
         for value in (*rule.args, *rule.keywords.values()):
-            yield from _in_value(value, "", depth)
+            yield from _in_value(value, None, depth)
         return
     # Of a method its function, and of an object that can be called its class's.
     function = getattr(rule, "__func__", rule)
@@ -77,31 +98,47 @@ class _Names:
                 self.closed[name] = None
 
 
-def _in_code(code: CodeType, names: _Names, depth: int) -> Iterator[Word]:
-    holder: Any = None
-    for instruction in dis.get_instructions(code):
-        value: Any = None
-        match instruction.opname:
-            case "LOAD_GLOBAL":
-                value = names.globals.get(instruction.argval)
-            case "LOAD_DEREF":
-                value = names.closed.get(instruction.argval)
-            case "LOAD_ATTR" | "LOAD_METHOD" if isinstance(holder, ModuleType | type):
-                value = getattr(holder, instruction.argval, None)
-            case "LOAD_CONST" if isinstance(instruction.argval, CodeType):
-                yield from _in_code(instruction.argval, names, depth)
-        yield from _in_value(value, names.module, depth)
-        holder = value
+def _in_code(code: CodeType, names: _Names, depth: int) -> Iterator[Word | _Port]:
+    instructions = [*dis.get_instructions(code)]
+    values: list[Any] = []
+    for instruction in instructions:
+        values.append(_loaded(instruction, names, values[-1] if values else None))
+        yield from _in_value(values[-1], names, depth)
+    for place, value in enumerate(values):
+        port = first_argument(instructions, values, place) if value is Ask else None
+        if isinstance(port, str):
+            yield _Port(port)
 
 
-def _in_value(value: Any, module: str, depth: int) -> Iterator[Word]:
+def _loaded(instruction: dis.Instruction, names: _Names, holder: Any) -> Any:
+    """What an instruction loads, as far as it is known before the code runs."""
+    match instruction.opname:
+        case "LOAD_GLOBAL":
+            return names.globals.get(instruction.argval)
+        case "LOAD_DEREF":
+            return names.closed.get(instruction.argval)
+        case "LOAD_ATTR" | "LOAD_METHOD" if isinstance(holder, ModuleType | type):
+            return getattr(holder, instruction.argval, None)
+        case "LOAD_CONST":
+            return instruction.argval
+    return None
+
+
+def _in_value(value: Any, names: _Names | None, depth: int) -> Iterator[Word | _Port]:
     if isinstance(value, type):
         if issubclass(value, _BASES) and value not in _BASES:
             yield value
     elif isinstance(value, _BASES):
         yield type(value)
+        if isinstance(value, Ask):
+            yield _Port(value.port)
     elif isinstance(value, tuple):
         for one in value:
-            yield from _in_value(one, module, depth)
-    elif depth and callable(value) and getattr(value, "__module__", None) == module:
+            yield from _in_value(one, names, depth)
+    elif names is None:
+        # An argument is a value and no part of the code.
+        return
+    elif isinstance(value, CodeType):
+        yield from _in_code(value, names, depth)
+    elif depth and callable(value) and getattr(value, "__module__", None) == names.module:
         yield from _in_callable(value, depth - 1)

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import attrs
 
 from engine.errors import TableError
+from engine.machine.sayings import ports
 from engine.vocabulary import Command, Effect, Event
 
 S = TypeVar("S", bound=Enum)
@@ -233,6 +234,11 @@ class Table(Generic[S, D]):
                 if state not in self.final
             ]
         return tuple(arrows)
+
+    @cached_property
+    def ports(self) -> tuple[str, ...]:
+        """Ports that its reactions ask, as far as their code tells."""
+        return tuple(dict.fromkeys(port for row in self.rows for port in ports(row.then)))
 
     @cached_property
     def cells(self) -> Cells:

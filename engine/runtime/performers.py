@@ -8,6 +8,7 @@ from typing import TypeAlias
 import attrs
 
 from engine.effects import Ask, Request
+from engine.errors import ConfigurationError
 from engine.machine.family import Performance, owed_name
 from engine.machine.table import Crash
 from engine.runtime.scopes import Scopes
@@ -60,7 +61,7 @@ class Performers:
         self._done[performance.key] = None
         if len(self._done) > DONE_KEYS_MAX:
             self._done.popitem(last=False)
-        performer = self._performers.get(ask.port, _nobody)
+        performer = self._performers.get(ask.port, partial(_nobody, ask.port))
         asked = Asked(
             key=performance.key,
             member=performance.member,
@@ -70,7 +71,7 @@ class Performers:
         version, index = performance.key.rsplit(":", 2)[1:]
         owed = (performance.member, owed_name(int(version), int(index)))
         self._pending.setdefault(performance.stream, set()).add(owed)
-        run = partial(self._run, performer, asked, performance.stream, owed)
+        run = partial(self._run, performer, ask.port, asked, performance.stream, owed)
         self._scopes.start(performance.stream, run)
 
     def call_ended(self, stream: str) -> None:
@@ -79,12 +80,14 @@ class Performers:
         for member, owed in self._pending.pop(stream, ()):
             self._settle(member, owed)
 
-    async def _run(self, performer: Performer, asked: Asked, stream: str, owed: tuple[Address, str]) -> None:
+    async def _run(
+        self, performer: Performer, port: str, asked: Asked, stream: str, owed: tuple[Address, str]
+    ) -> None:
         def crash(error: Exception) -> None:
             self._tell(asked.member, Crash(type(error).__name__))
 
         # One performer's failure ends one call, with its reason journaled.
-        with contained("performer_failed", crash, key=asked.key, member=str(asked.member)):
+        with contained("performer_failed", crash, key=asked.key, member=str(asked.member), port=port):
             await performer(asked)
         # Not reached when cancelled: an engine that stops asks again when it is back.
         pending = self._pending.get(stream, set())
@@ -94,5 +97,7 @@ class Performers:
         self._settle(*owed)
 
 
-async def _nobody(asked: Asked) -> None:
-    raise LookupError(f"nobody performs what {asked.member} asks; pass `performers` to open_engine")
+async def _nobody(port: str, asked: Asked) -> None:
+    # Where the code of the reactions tells, `open_engine` has refused it already.
+    reason = f"nobody performs the port {port!r}, which {asked.member.kind} asks: pass it to open_engine"
+    raise ConfigurationError("performers", reason)

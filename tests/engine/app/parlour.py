@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 import attrs
 import msgspec
 
-from engine.app.api import Api, Bearer, Endpoint, Found, Host, MessageType, Page, SocketRoute
+from engine.app.api import Api, Backstage, Bearer, Endpoint, Found, Host, MessageType, Page, SocketRoute
 from engine.app.forms import FORM_TYPE, form_pairs
 from engine.errors import ConfigurationError, RemoteProtocolError
 from engine.runtime.entry import Entry
+from engine.runtime.performers import Asked, Performer
 from engine.transport.application import Request, Response, SocketApp
 from engine.transport.sockets import Socket
 from engine.vocabulary import Address, Message
@@ -148,6 +149,23 @@ async def open_parlour(host: Host) -> AsyncIterator[ParlourService]:
     yield ParlourService(host)
 
 
+@attrs.frozen
+class ParlourCrew:
+    """Takes what the bells ask, and does nothing."""
+
+    performers: Mapping[str, Performer]
+
+
+@asynccontextmanager
+async def open_parlour_crew(_: Backstage) -> AsyncIterator[ParlourCrew]:
+    """The crew."""
+
+    async def tone(_asked: Asked) -> None:
+        """Silence."""
+
+    yield ParlourCrew({"tone": tone})
+
+
 PARLOUR = Api(
     name="parlour",
     title="Parlour",
@@ -170,6 +188,7 @@ PARLOUR = Api(
     pages={"/parlour.html": Page(package="tests.engine.app", file="parlour.html")},
     security=Bearer(token_path="/parlour/token", scopes={"hear": "Hear chimes"}),
     settings=ParlourSettings,
+    crew=open_parlour_crew,
     open=open_parlour,
 )
 

@@ -17,6 +17,7 @@ from engine.app.api import Api
 from engine.app.configuration import Configuration
 from engine.app.engine import Call, Engine, VersionedEvent, open_engine
 from engine.app.users import MemoryUsers, SqliteUsers, User
+from engine.effects import Ask
 from engine.errors import (
     CallCrashedError,
     CallEndedError,
@@ -28,7 +29,7 @@ from engine.errors import (
     UnavailableError,
 )
 from engine.journal.memory import MemoryJournal
-from engine.machine.table import Defer, many
+from engine.machine.table import Defer, Said, many
 from engine.runtime.performers import Asked
 from engine.runtime.world import World
 from engine.vocabulary import Address
@@ -38,6 +39,10 @@ from tests.engine.runtime import doorbell as d
 
 def opened(journal: Any = "memory:", **more: Any) -> Any:
     return open_engine(journal, apis=[PARLOUR], **more)
+
+
+async def silence(_asked: Asked) -> None:
+    """A performer of tones."""
 
 
 async def rung(engine: Engine) -> Call:
@@ -113,7 +118,10 @@ def test_outside_of_trio_the_way_in_is_told() -> None:
 
 async def test_machines_without_a_service_are_embedded_and_not_served() -> None:
     api = Api(name="silent", kinds=PARLOUR.kinds, words=PARLOUR.words)
-    async with open_engine("memory:", apis=[api]) as engine, trio.open_nursery() as nursery:
+    async with (
+        open_engine("memory:", apis=[api], performers={"tone": silence}) as engine,
+        trio.open_nursery() as nursery,
+    ):
         assert (await rung(engine)).address == FRONT
         (address,) = await nursery.start(engine.serve, "127.0.0.1:0")
         async with httpx.AsyncClient(base_url=address) as client:
@@ -267,6 +275,35 @@ async def test_users_world_and_performers_are_passed_in() -> None:
         (event,) = await some(engine.call(d.BELL, "front"), 0, 1)
         assert event.at == 7.0
     assert [one.request for one in asked] == [d.Tone("high")]
+
+
+async def test_a_port_that_nobody_performs_is_named_at_the_start() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        async with open_engine(apis=[attrs.evolve(PARLOUR, crew=None)]):
+            raise AssertionError("it is open")
+    assert str(caught.value) == (
+        "performers: test.bell asks the port 'tone', which nobody performs: "
+        "pass it to open_engine(performers={PORT: ...}), or give its Api a crew"
+    )
+
+
+async def test_a_port_that_only_a_reaction_knows_is_named_when_it_is_asked() -> None:
+    def wire(_bell: d.Bell, command: d.Wire) -> Said:
+        return (d.Wired(command.what), Ask(command.what, d.Tone("high")))
+
+    bell = d.bell_table()
+    rows = (attrs.evolve(row, then=wire) if row.on is d.Wire else row for row in bell.rows)
+    bell = attrs.evolve(bell, rows=tuple(rows))
+    kinds = tuple(attrs.evolve(kind, table=bell) if kind.name == d.BELL else kind for kind in PARLOUR.kinds)
+    with capture_logs() as logs:
+        async with open_engine(apis=[attrs.evolve(PARLOUR, kinds=kinds)]) as engine:
+            await engine.call(d.BELL, "front").send(d.Wire("a port"))
+            await trio.testing.wait_all_tasks_blocked()
+    (failed,) = [one for one in logs if one["event"] == "performer_failed"]
+    assert (failed["port"], failed["error"]) == ("a port", "ConfigurationError")
+    assert failed["raised"][0]["text"] == (
+        "performers: nobody performs the port 'a port', which test.bell asks: pass it to open_engine"
+    )
 
 
 async def test_an_open_journal_is_used_and_left_open() -> None:

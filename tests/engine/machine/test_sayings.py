@@ -1,12 +1,13 @@
 """What reactions may say is read from their code."""
 
+from enum import StrEnum
 from functools import partial
 
 import pytest
 
 from engine import effects
-from engine.effects import Reply, Send, Tell
-from engine.machine.sayings import are_read, sayings
+from engine.effects import Ask, Reply, Request, Send, Tell
+from engine.machine.sayings import are_read, ports, sayings
 from engine.machine.table import Said
 from engine.vocabulary import Address, Effect, Event
 from tests.engine.machine import tables as v
@@ -166,3 +167,68 @@ def test_a_reaction_is_read_and_not_called() -> None:
 def test_it_is_found_out_whether_this_python_can_be_read() -> None:
     assert are_read()
     assert not are_read(lambda: ())
+
+
+LAMP = "t.lamp"
+SWITCH_OFF = Ask(LAMP, Request())
+
+
+class Ports(StrEnum):
+    """Where one asks."""
+
+    BELL = "t.bell"
+
+
+def by_name(_data: object, _command: object) -> Said:
+    return (Paid(), Ask(LAMP, Request()), Ask("t.door", Request()))
+
+
+def by_keyword(_data: object, _command: object) -> Said:
+    return (effects.Ask(port=Ports.BELL, request=Request()),)
+
+
+def by_a_value(_data: object, _command: object) -> Said:
+    return (SWITCH_OFF,)
+
+
+def by_what_it_calls(_data: object, _command: object) -> Said:
+    return by_name(None, None)
+
+
+def by_closure(port: str) -> object:
+    def react(_data: object, _command: object) -> Said:
+        return (Ask(port, Request()),)
+
+    return react
+
+
+def by_finding_out(data: str, _command: object) -> Said:
+    return (Ask(data, Request()), Ask(f"{LAMP}.{data}", Request()))
+
+
+def by_handing_on(_data: object, _command: object) -> Said:
+    return tuple(map(Ask, (LAMP,), (Request(),)))
+
+
+@pytest.mark.parametrize(
+    ("reaction", "asked"),
+    [
+        (by_name, ("t.lamp", "t.door")),
+        (by_keyword, ("t.bell",)),
+        (by_a_value, ("t.lamp",)),
+        (by_what_it_calls, ("t.lamp", "t.door")),
+        (by_closure("t.attic"), ("t.attic",)),
+        (by_finding_out, ()),
+        (by_handing_on, ()),
+        (partial(by_name, None), ("t.lamp", "t.door")),
+        (accept, ()),
+    ],
+    ids=lambda one: getattr(one, "__name__", None),
+)
+def test_ports_that_are_named_are_told(reaction: object, asked: tuple[str, ...]) -> None:
+    assert ports(reaction) == asked
+
+
+def test_asking_is_a_word_and_a_port_is_none() -> None:
+    assert sayings(by_name) == (Paid, Ask)
+    assert sayings(by_a_value) == (Ask,)
