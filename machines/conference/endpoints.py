@@ -17,31 +17,6 @@ SIBLING = "sibling text"
 
 ERROR = answers.AnotherErrorResponse
 
-CREATE = f"{ROOT}/create"
-JOIN = f"{ROOT}/join"
-LEAVE = f"{ROOT}/leave"
-END = f"{ROOT}/end"
-PUBLISH = f"{ROOT}/publishStream"
-UNPUBLISH = f"{ROOT}/unpublishStream"
-PUBLISH_CANDIDATES = f"{ROOT}/addPublishStreamIceCandidates"
-VIEW = f"{ROOT}/viewStream"
-VIEW_CANDIDATES = f"{ROOT}/addViewStreamIceCandidates"
-STOP_VIEW = f"{ROOT}/stopViewStream"
-UPDATE_METADATA = f"{ROOT}/updateMetadata"
-UPDATE_PARTICIPANT = f"{ROOT}/updateParticipantMetadata"
-UPDATE_STREAM = f"{ROOT}/updateStreamMetadata"
-BITRATE = f"{ROOT}/updatePublishedStreamBitrate"
-SEND_EVENT = f"{ROOT}/sendEvent"
-ACTIVE = f"{ROOT}/active"
-CONFERENCE = f"{ROOT}/{{id}}"
-SIMPLE_VIEW = f"{ROOT}/{{id}}/simpleView"
-EVENTS = f"{ROOT}/{{id}}/events"
-REGISTER_BARE = ENDPOINTS_ROOT
-REGISTER = f"{ENDPOINTS_ROOT}/register"
-KEEP_ALIVE = f"{ENDPOINTS_ROOT}/keepalive"
-UNREGISTER = f"{ENDPOINTS_ROOT}/unregister"
-ICE_SERVERS = "/rtc-api/iceServers"
-
 
 def _post(path: str, summary: str, body: type, done: Any, *errors: int, source: str) -> Endpoint:
     """`done` is what 200 carries; None makes it 204. 400, 401, 500 and 503 are everywhere."""
@@ -73,179 +48,231 @@ TOKEN = Endpoint(
     public=True,
 )
 
+CREATE = _post(
+    f"{ROOT}/create",
+    "Create a conference",
+    wire.CreateConferenceWebCommand,
+    answers.ConferenceSummary,
+    source="Creates a conference",
+)
+
+JOIN = _post(
+    f"{ROOT}/join",
+    "Join a conference",
+    wire.JoinConferenceWebCommand,
+    answers.ConferenceSummary,
+    403,
+    404,
+    422,
+    source="Joins a conference",
+)
+
+LEAVE = _post(
+    f"{ROOT}/leave",
+    "Leave a conference; what the endpoint published and viewed ends with it",
+    wire.LeaveConferenceWebCommand,
+    None,
+    source="Leaves a conference",
+)
+
+END = _post(
+    f"{ROOT}/end",
+    "End a conference for all",
+    wire.EndConferenceWebCommand,
+    None,
+    403,
+    source="Ends a conference",
+)
+
+PUBLISH = _post(
+    f"{ROOT}/publishStream",
+    "Publish a stream",
+    wire.ConferencePublishStreamWebCommand,
+    answers.ConferencePublishResult,
+    source="Publish a stream to the conference",
+)
+
+UNPUBLISH = _post(
+    f"{ROOT}/unpublishStream",
+    "Unpublish a stream",
+    wire.ConferenceUnpublishStreamWebCommand,
+    None,
+    source="Unpublish a stream from the conference",
+)
+
+PUBLISH_CANDIDATES = _post(
+    f"{ROOT}/addPublishStreamIceCandidates",
+    "Add candidates of a publisher",
+    wire.ConferencePublishStreamIceCandidatesWebCommand,
+    None,
+    source="Adds ice candidates for a published stream",
+)
+
+VIEW = _post(
+    f"{ROOT}/viewStream",
+    "View a stream",
+    wire.ConferenceViewStreamWebCommand,
+    answers.ConferenceStreamViewResult,
+    404,
+    source="View request",
+)
+
+VIEW_CANDIDATES = _post(
+    f"{ROOT}/addViewStreamIceCandidates",
+    "Add candidates of a viewer",
+    wire.ConferenceViewStreamIceCandidatesWebCommand,
+    None,
+    source="Adds ice candidates for a view stream request",
+)
+
+STOP_VIEW = _post(
+    f"{ROOT}/stopViewStream",
+    "Stop viewing a stream",
+    wire.ConferenceStopViewStreamWebCommand,
+    None,
+    404,
+    source="Request to stop viewing a stream",
+)
+
+UPDATE_METADATA = _post(
+    f"{ROOT}/updateMetadata",
+    "Set or remove a value of a conference's metadata",
+    wire.UpdateConferenceMetadataWebCommand,
+    None,
+    source="Updates conference metadata",
+)
+
+UPDATE_PARTICIPANT = _post(
+    f"{ROOT}/updateParticipantMetadata",
+    "Merge into the metadata of one's endpoint; null takes a property away",
+    wire.UpdateConferenceParticipantMetadataWebCommand,
+    None,
+    source="Updates conference participant metadata",
+)
+
+UPDATE_STREAM = _post(
+    f"{ROOT}/updateStreamMetadata",
+    "Merge into the metadata of one's stream; null takes a property away",
+    wire.UpdateConferenceStreamMetadataWebCommand,
+    None,
+    403,
+    source="Updates conference stream metadata",
+)
+
+BITRATE = _post(
+    f"{ROOT}/updatePublishedStreamBitrate",
+    "Cap the bitrate of one's stream",
+    wire.ConferenceUpdatePublishedStreamBitrateWebCommand,
+    None,
+    403,
+    404,
+    source="Update the bitrate of a conference stream",
+)
+
+INTERACTION = _post(
+    f"{ROOT}/interaction",
+    "Say which interaction a conference belongs to, once",
+    wire.SetInteractionIdWebCommand,
+    None,
+    403,
+    source="Sets the interaction id which this conference is related to",
+)
+
+SEND_EVENT = _post(
+    f"{ROOT}/sendEvent",
+    "Send an event to all endpoints that have joined",
+    wire.SendEventToConferenceWebCommand,
+    answers.SendEventResponse,
+    403,
+    source="Sends event to all user endpoints",
+)
+
+ACTIVE = _get(
+    f"{ROOT}/active",
+    "The conferences of one's organization that have not ended",
+    tuple[answers.Conference, ...],
+    "Gets a list of active conferences",
+)
+
+CONFERENCE = _get(f"{ROOT}/{{id}}", "A conference", answers.Conference, "Get conference aggregate")
+
+SIMPLE_VIEW = _get(
+    f"{ROOT}/{{id}}/simpleView",
+    "A conference by users",
+    answers.ConferenceSimpleView,
+    "Get a simple view of a conference",
+)
+
+EVENTS = _get(
+    f"{ROOT}/{{id}}/events",
+    "The events of a conference since a version; waits a while when there are none",
+    tuple[ConferenceEvent, ...],
+    "Get a list of all events of a conference",
+    wire.EventsQuery,
+)
+
+REGISTER_BARE = _post(
+    ENDPOINTS_ROOT, "Register a user endpoint", wire.CreateUserEndpoint, str, 403, source=SIBLING
+)
+
+REGISTER = _post(
+    f"{ENDPOINTS_ROOT}/register",
+    "Register a user endpoint",
+    wire.CreateUserEndpoint,
+    answers.RegisteredUserEndpoint,
+    403,
+    source=SIBLING,
+)
+
+KEEP_ALIVE = _post(
+    f"{ENDPOINTS_ROOT}/keepalive",
+    "Say that a user endpoint is there",
+    wire.KeepUserEndpointAlive,
+    None,
+    403,
+    404,
+    source=SIBLING,
+)
+
+UNREGISTER = _post(
+    f"{ENDPOINTS_ROOT}/unregister",
+    "Take a user endpoint out of everything",
+    wire.UnregisterUserEndpoint,
+    None,
+    403,
+    404,
+    source=SIBLING,
+)
+
+ICE_SERVERS = _get("/rtc-api/iceServers", "STUN and TURN servers for clients", answers.IceServers, SIBLING)
+
 ENDPOINTS = (
     TOKEN,
-    _post(
-        CREATE,
-        "Create a conference",
-        wire.CreateConferenceWebCommand,
-        answers.ConferenceSummary,
-        source="Creates a conference",
-    ),
-    _post(
-        JOIN,
-        "Join a conference",
-        wire.JoinConferenceWebCommand,
-        answers.ConferenceSummary,
-        403,
-        404,
-        422,
-        source="Joins a conference",
-    ),
-    _post(
-        LEAVE,
-        "Leave a conference; what the endpoint published and viewed ends with it",
-        wire.LeaveConferenceWebCommand,
-        None,
-        source="Leaves a conference",
-    ),
-    _post(
-        END,
-        "End a conference for all",
-        wire.EndConferenceWebCommand,
-        None,
-        403,
-        source="Ends a conference",
-    ),
-    _post(
-        PUBLISH,
-        "Publish a stream",
-        wire.ConferencePublishStreamWebCommand,
-        answers.ConferencePublishResult,
-        source="Publish a stream to the conference",
-    ),
-    _post(
-        UNPUBLISH,
-        "Unpublish a stream",
-        wire.ConferenceUnpublishStreamWebCommand,
-        None,
-        source="Unpublish a stream from the conference",
-    ),
-    _post(
-        PUBLISH_CANDIDATES,
-        "Add candidates of a publisher",
-        wire.ConferencePublishStreamIceCandidatesWebCommand,
-        None,
-        source="Adds ice candidates for a published stream",
-    ),
-    _post(
-        VIEW,
-        "View a stream",
-        wire.ConferenceViewStreamWebCommand,
-        answers.ConferenceStreamViewResult,
-        404,
-        source="View request",
-    ),
-    _post(
-        VIEW_CANDIDATES,
-        "Add candidates of a viewer",
-        wire.ConferenceViewStreamIceCandidatesWebCommand,
-        None,
-        source="Adds ice candidates for a view stream request",
-    ),
-    _post(
-        STOP_VIEW,
-        "Stop viewing a stream",
-        wire.ConferenceStopViewStreamWebCommand,
-        None,
-        404,
-        source="Request to stop viewing a stream",
-    ),
-    _post(
-        UPDATE_METADATA,
-        "Set or remove a value of a conference's metadata",
-        wire.UpdateConferenceMetadataWebCommand,
-        None,
-        source="Updates conference metadata",
-    ),
-    _post(
-        UPDATE_PARTICIPANT,
-        "Merge into the metadata of one's endpoint; null takes a property away",
-        wire.UpdateConferenceParticipantMetadataWebCommand,
-        None,
-        source="Updates conference participant metadata",
-    ),
-    _post(
-        UPDATE_STREAM,
-        "Merge into the metadata of one's stream; null takes a property away",
-        wire.UpdateConferenceStreamMetadataWebCommand,
-        None,
-        403,
-        source="Updates conference stream metadata",
-    ),
-    _post(
-        BITRATE,
-        "Cap the bitrate of one's stream",
-        wire.ConferenceUpdatePublishedStreamBitrateWebCommand,
-        None,
-        403,
-        404,
-        source="Update the bitrate of a conference stream",
-    ),
-    _post(
-        f"{ROOT}/interaction",
-        "Say which interaction a conference belongs to, once",
-        wire.SetInteractionIdWebCommand,
-        None,
-        403,
-        source="Sets the interaction id which this conference is related to",
-    ),
-    _post(
-        SEND_EVENT,
-        "Send an event to all endpoints that have joined",
-        wire.SendEventToConferenceWebCommand,
-        answers.SendEventResponse,
-        403,
-        source="Sends event to all user endpoints",
-    ),
-    _get(
-        ACTIVE,
-        "The conferences of one's organization that have not ended",
-        tuple[answers.Conference, ...],
-        "Gets a list of active conferences",
-    ),
-    _get(CONFERENCE, "A conference", answers.Conference, "Get conference aggregate"),
-    _get(
-        SIMPLE_VIEW,
-        "A conference by users",
-        answers.ConferenceSimpleView,
-        "Get a simple view of a conference",
-    ),
-    _get(
-        EVENTS,
-        "The events of a conference since a version; waits a while when there are none",
-        tuple[ConferenceEvent, ...],
-        "Get a list of all events of a conference",
-        wire.EventsQuery,
-    ),
-    _post(REGISTER_BARE, "Register a user endpoint", wire.CreateUserEndpoint, str, 403, source=SIBLING),
-    _post(
-        REGISTER,
-        "Register a user endpoint",
-        wire.CreateUserEndpoint,
-        answers.RegisteredUserEndpoint,
-        403,
-        source=SIBLING,
-    ),
-    _post(
-        KEEP_ALIVE,
-        "Say that a user endpoint is there",
-        wire.KeepUserEndpointAlive,
-        None,
-        403,
-        404,
-        source=SIBLING,
-    ),
-    _post(
-        UNREGISTER,
-        "Take a user endpoint out of everything",
-        wire.UnregisterUserEndpoint,
-        None,
-        403,
-        404,
-        source=SIBLING,
-    ),
-    _get(ICE_SERVERS, "STUN and TURN servers for clients", answers.IceServers, SIBLING),
+    CREATE,
+    JOIN,
+    LEAVE,
+    END,
+    PUBLISH,
+    UNPUBLISH,
+    PUBLISH_CANDIDATES,
+    VIEW,
+    VIEW_CANDIDATES,
+    STOP_VIEW,
+    UPDATE_METADATA,
+    UPDATE_PARTICIPANT,
+    UPDATE_STREAM,
+    BITRATE,
+    INTERACTION,
+    SEND_EVENT,
+    ACTIVE,
+    CONFERENCE,
+    SIMPLE_VIEW,
+    EVENTS,
+    REGISTER_BARE,
+    REGISTER,
+    KEEP_ALIVE,
+    UNREGISTER,
+    ICE_SERVERS,
 )
 
 WORDS = frozenset(

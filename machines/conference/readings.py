@@ -65,7 +65,7 @@ async def events(call: Call) -> Response:
 def _next(conference_id: str, told: Sequence[Entry]) -> tuple[tuple[str, str], ...]:
     """Where what follows is to be had (RFC 8288)."""
     last = told[-1].version
-    path = endpoints.EVENTS.format(id=quote(conference_id, safe=""))
+    path = endpoints.EVENTS.path.format(id=quote(conference_id, safe=""))
     return (("link", f'<{path}?v={0 if last is None else last + 1}>; rel="next"'),)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from engine.app.api import Endpoint
 from engine.app.desk import Negotiation
 from engine.app.peers import ClosedMeanwhileError
 from engine.errors import CommandRefusedError, MediaError, RemoteProtocolError
@@ -227,8 +228,8 @@ def _json(event: Mapping[str, Any]) -> str:
     return msgspec.json.encode(event).decode()
 
 
-RESPONDERS: Mapping[str, Responder] = {
-    **{endpoint.path: command for endpoint in endpoints.ENDPOINTS if endpoint.method == "POST"},
+RESPONDERS: Mapping[Endpoint, Responder] = {
+    **{one: command for one in endpoints.ENDPOINTS if one.method == "POST" and not one.public},
     endpoints.CREATE: create,
     endpoints.JOIN: join,
     endpoints.PUBLISH: publish,
@@ -245,4 +246,3 @@ RESPONDERS: Mapping[str, Responder] = {
     endpoints.EVENTS: readings.events,
     endpoints.ICE_SERVERS: readings.ice_servers,
 }
-"""By path; a path has one method."""

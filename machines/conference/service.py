@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import trio
 
-from engine.app.api import Found, Host
+from engine.app.api import Endpoint, Found, Host
 from engine.app.bearer import bearer_of
 from engine.app.peers import Peers
 from engine.app.tokens import TokenError
@@ -32,7 +32,7 @@ EXPIRY_SECONDS = 5.0
 class ConferenceService:
     """All requests and sockets of the conference API. Soft state, save what the machines hold."""
 
-    def __init__(self, host: Host, responders: Mapping[str, "Responder"]) -> None:
+    def __init__(self, host: Host, responders: Mapping[Endpoint, "Responder"]) -> None:
         self.host = host
         self.settings: ConferenceSettings = host.settings
         self.runtime = host.runtime
@@ -76,7 +76,7 @@ class ConferenceService:
         except TokenError as error:
             return unauthorized(error)
         try:
-            return await self._responders[found.endpoint.path](Call(self, caller, found, request))
+            return await self._responders[found.endpoint](Call(self, caller, found, request))
         except EngineError as error:
             return refused(refusal_of(error), found.endpoint)
 

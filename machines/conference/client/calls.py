@@ -48,7 +48,7 @@ class Calls:
         body = wire.CreateUserEndpoint(
             keep_alive_seconds=keep_alive_seconds, user_endpoint_id=endpoint_id or None
         )
-        answer = await self._request("POST", endpoints.REGISTER_BARE, self._json(body))
+        answer = await self._request("POST", endpoints.REGISTER_BARE.path, self._json(body))
         said = parse(answer.body, self.codec.limits)
         # The id alone, says the source; some hosts answer an object here.
         if isinstance(said, str):
@@ -57,12 +57,12 @@ class Calls:
 
     async def simple_view(self, conference_id: str) -> answers.ConferenceSimpleView:
         """A conference by users."""
-        path = path_of(endpoints.SIMPLE_VIEW, conference_id)
+        path = path_of(endpoints.SIMPLE_VIEW.path, conference_id)
         return await self.read(path, answers.ConferenceSimpleView)
 
     async def events(self, conference_id: str, since: int, total_seconds: float) -> tuple[Any, ...]:
         """The events from version `since` on, unread; the host waits while there are none."""
-        path = f"{path_of(endpoints.EVENTS, conference_id)}?v={since}"
+        path = f"{path_of(endpoints.EVENTS.path, conference_id)}?v={since}"
         return self._read(await self._request("GET", path, total_seconds=total_seconds), tuple[Any, ...])
 
     async def _request(

@@ -209,16 +209,16 @@ class Seat:
         body = wire.UpdateConferenceMetadataWebCommand(
             **self._stand.who, key=key, operation=operation, value=value
         )
-        await self._ask(endpoints.UPDATE_METADATA, body)
+        await self._ask(endpoints.UPDATE_METADATA.path, body)
 
     async def update_participant(self, metadata: Mapping[str, Any]) -> None:
         """Merge into this endpoint's metadata; None takes a value away."""
         body = wire.UpdateConferenceParticipantMetadataWebCommand(**self._stand.who, new_metadata=metadata)
-        await self._ask(endpoints.UPDATE_PARTICIPANT, body)
+        await self._ask(endpoints.UPDATE_PARTICIPANT.path, body)
 
     async def end(self, reason: str = "") -> None:
         """End the conference for all."""
-        await self._ask(endpoints.END, wire.EndConferenceWebCommand(**self._stand.who, reason=reason))
+        await self._ask(endpoints.END.path, wire.EndConferenceWebCommand(**self._stand.who, reason=reason))
 
     async def _ask(self, path: str, body: object) -> None:
         self._driver.check()
@@ -286,15 +286,15 @@ class ConferenceClient:
             creator_endpoint=self.endpoint_id,
             metadata=metadata,
         )
-        return await self._calls.ask(endpoints.CREATE, body, answers.ConferenceSummary)
+        return await self._calls.ask(endpoints.CREATE.path, body, answers.ConferenceSummary)
 
     async def active(self) -> tuple[answers.Conference, ...]:
         """Conferences that have not ended."""
-        return await self._calls.read(endpoints.ACTIVE, tuple[answers.Conference, ...])
+        return await self._calls.read(endpoints.ACTIVE.path, tuple[answers.Conference, ...])
 
     async def conference(self, conference_id: str) -> answers.Conference:
         """A conference, also one that has ended."""
-        return await self._calls.read(path_of(endpoints.CONFERENCE, conference_id), answers.Conference)
+        return await self._calls.read(path_of(endpoints.CONFERENCE.path, conference_id), answers.Conference)
 
     async def send_event(
         self,
@@ -308,7 +308,7 @@ class ConferenceClient:
         body = wire.SendEventToConferenceWebCommand(
             conference_id=conference_id, qos=qos, event=event, masks=masks or None
         )
-        said = await self._calls.ask(endpoints.SEND_EVENT, body, answers.SendEventResponse)
+        said = await self._calls.ask(endpoints.SEND_EVENT.path, body, answers.SendEventResponse)
         return said.events_sent
 
     @contextlib.asynccontextmanager

@@ -48,7 +48,9 @@ class UserEndpoint:
 
     async def _keep(self) -> None:
         try:
-            await self.calls.do(endpoints.KEEP_ALIVE, wire.KeepUserEndpointAlive(user_endpoint_id=self.id))
+            await self.calls.do(
+                endpoints.KEEP_ALIVE.path, wire.KeepUserEndpointAlive(user_endpoint_id=self.id)
+            )
         except ConferenceRefusedError as error:
             if error.status != NOT_FOUND:
                 raise
@@ -63,5 +65,5 @@ class UserEndpoint:
     async def _say_goodbye(self) -> None:
         if self._is_registered:
             body = wire.UnregisterUserEndpoint(user_endpoint_id=self.id, reason="")
-            await try_to("unregister", self.calls.do(endpoints.UNREGISTER, body))
+            await try_to("unregister", self.calls.do(endpoints.UNREGISTER.path, body))
             self._is_registered = False

@@ -303,18 +303,18 @@ class StreamDriver(FeedDriver):
             metadata=self.metadata,
             video_bitrate=self.bitrate_bps,
         )
-        result = await self._stand.calls.ask(endpoints.PUBLISH, body, answers.ConferencePublishResult)
+        result = await self._stand.calls.ask(endpoints.PUBLISH.path, body, answers.ConferencePublishResult)
         return result.sdp_answer
 
     async def _send_candidates(self, candidates: tuple[wire.IceCandidate, ...]) -> None:
         body = wire.ConferencePublishStreamIceCandidatesWebCommand(
             **self._stand.who, stream_id=self.stream_id, ice_candidates=candidates
         )
-        await self._stand.calls.do(endpoints.PUBLISH_CANDIDATES, body)
+        await self._stand.calls.do(endpoints.PUBLISH_CANDIDATES.path, body)
 
     async def _unpublish(self) -> None:
         body = wire.ConferenceUnpublishStreamWebCommand(**self._stand.who, stream_id=self.stream_id)
-        await self._stand.calls.do(endpoints.UNPUBLISH, body)
+        await self._stand.calls.do(endpoints.UNPUBLISH.path, body)
 
     async def _end_at_both_ends(self) -> None:
         # The host first: to it a peer that closes by itself is a stream that was lost.
@@ -350,7 +350,7 @@ class ViewDriver(FeedDriver):
         body = wire.ConferenceViewStreamWebCommand(
             **self._stand.who, stream_id=self.stream_id, viewer_id=self.viewer_id, sdp_offer=sdp_offer
         )
-        result = await self._stand.calls.ask(endpoints.VIEW, body, answers.ConferenceStreamViewResult)
+        result = await self._stand.calls.ask(endpoints.VIEW.path, body, answers.ConferenceStreamViewResult)
         # The host may have an id of its own for it.
         self.viewer_id = result.viewer_id or self.viewer_id
         return result.sdp_answer
@@ -362,13 +362,13 @@ class ViewDriver(FeedDriver):
             viewer_id=self.viewer_id,
             ice_candidates=candidates,
         )
-        await self._stand.calls.do(endpoints.VIEW_CANDIDATES, body)
+        await self._stand.calls.do(endpoints.VIEW_CANDIDATES.path, body)
 
     async def _stop(self) -> None:
         body = wire.ConferenceStopViewStreamWebCommand(
             **self._stand.who, stream_id=self.stream_id, viewer_id=self.viewer_id
         )
-        await self._stand.calls.do(endpoints.STOP_VIEW, body)
+        await self._stand.calls.do(endpoints.STOP_VIEW.path, body)
 
     async def _end_at_both_ends(self) -> None:
         # Our peer first: the recording is complete whatever the host says.

@@ -204,7 +204,7 @@ class SeatDriver:
         if self._machine.data.was_inside:
             await self._register()
         body = wire.JoinConferenceWebCommand(**self.stand.who, metadata=self._metadata)
-        await self.stand.calls.ask(endpoints.JOIN, body, answers.ConferenceSummary)
+        await self.stand.calls.ask(endpoints.JOIN.path, body, answers.ConferenceSummary)
         return life.NoteJoined(attempt=attempt)
 
     async def _read(self, attempt: int) -> Command:
@@ -279,5 +279,5 @@ class SeatDriver:
                 nursery.start_soon(one.withdraw)
         if self._is_told:
             body = wire.LeaveConferenceWebCommand(**self.stand.who, reason="")
-            await try_to("leave", self.stand.calls.do(endpoints.LEAVE, body))
+            await try_to("leave", self.stand.calls.do(endpoints.LEAVE.path, body))
             self._is_told = False

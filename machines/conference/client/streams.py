@@ -56,7 +56,7 @@ class PublishedStream:
         body = wire.UpdateConferenceStreamMetadataWebCommand(
             **self._stand.who, stream_id=self.stream_id, new_metadata=metadata
         )
-        await self._stand.calls.do(endpoints.UPDATE_STREAM, body)
+        await self._stand.calls.do(endpoints.UPDATE_STREAM.path, body)
         self._driver.metadata = {**(self._driver.metadata or {}), **metadata}
 
     async def limit(self, bitrate_bps: int) -> None:
@@ -64,7 +64,7 @@ class PublishedStream:
         body = wire.ConferenceUpdatePublishedStreamBitrateWebCommand(
             **self._stand.who, stream_id=self.stream_id, video_bitrate=bitrate_bps
         )
-        await self._stand.calls.do(endpoints.BITRATE, body)
+        await self._stand.calls.do(endpoints.BITRATE.path, body)
         self._driver.bitrate_bps = bitrate_bps
 
     async def unpublish(self) -> None:
