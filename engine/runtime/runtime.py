@@ -78,8 +78,6 @@ class Runtime:
         self.scopes = Scopes(nursery, self._scope_failed)
         self._performers = Performers(performers, self.scopes, self.tell, self._settle)
         self._waiters: dict[str, _Waiter] = {}
-        self._put_back: dict[tuple[Address, str], float] = {}
-        """Where timers that were put back stand in the heap, UTC seconds; others stand at their deadlines."""
         self._closed = False
 
     def submit(self, to: Address, command: Command, done: Done, *, command_id: str = "") -> None:
@@ -171,8 +169,9 @@ class Runtime:
         for stream, change in committed.changes.items():
             for name, due in change.timers.items():
                 address, timer = split_index_name(name)
-                self._put_back.pop((address, timer), None)
-                if due is not None and not timer.startswith(OWED):
+                if due is None:
+                    self.timers.stop(address, timer)
+                elif not timer.startswith(OWED):
                     self.timers.start(address, timer, due)
             waiter = self._waiters.pop(stream, None) if change.records else None
             if waiter is not None:
@@ -186,19 +185,19 @@ class Runtime:
         for performance in committed.performances:
             self._performers.perform(performance)
 
-    def _fire(self, address: Address, name: str, due: float) -> None:
+    def _fire(self, address: Address, name: str) -> None:
         kind = self.family.kinds.get(address.kind)
         timers = kind.table.timers if kind is not None else ()
         command = next((one.command for one in timers if timer_name(one) == name), None)
         if command is None:
             log.error("timer_unknown", member=str(address), timer=name)
             return
-        self.dispatcher.submit(address, command(), partial(self._fired, address, name, due), timer=name)
+        self.dispatcher.submit(address, command(), partial(self._fired, address, name), timer=name)
 
-    def _fired(self, address: Address, name: str, due: float, answer: Answer) -> None:
+    def _fired(self, address: Address, name: str, answer: Answer) -> None:
         if answer.error is None and answer.outcome is not Outcome.REFUSED:
             if answer.reason == LATE:
-                self._fire_again(address, name, due)
+                self._fire_again(address, name)
             return
         reason = str(answer.error or answer.reason)
         log.warning("timer_not_fired", member=str(address), timer=name, reason=reason)
@@ -206,18 +205,18 @@ class Runtime:
             # The deadline stands in the journal; firing again later is the at-least-once half of the promise.
             self._start_again(address, name, self.world.clock() + RETRY_SECONDS)
 
-    def _fire_again(self, address: Address, name: str, due: float) -> None:
+    def _fire_again(self, address: Address, name: str) -> None:
         """Put back a timer that still runs: it was prolonged, or the clock was set back before its step."""
         state = self.dispatcher.peek(self.family.stream_of(address))
         snapshot = state.members.get(address) if state is not None else None
         for timer in snapshot.timers if snapshot is not None else ():
-            # One that was put in before the timer was started anew is not that timer's.
-            if timer.name == name and due == self._put_back.get((address, name), timer.due):
-                self._start_again(address, name, max(due, self.dispatcher.may_fire(address, name)))
+            if timer.name == name:
+                self._start_again(address, name, max(timer.due, self.dispatcher.may_fire(address, name)))
 
     def _start_again(self, address: Address, name: str, due: float) -> None:
-        self._put_back[address, name] = due
-        self.timers.start(address, name, due)
+        # It may have been started anew while it was being fired, and then fires when that is due.
+        if not self.timers.is_started(address, name):
+            self.timers.start(address, name, due)
 
     def _scope_failed(self, call: str, failures: Exception) -> None:
         log.error("call_scope_failed", call=call, raised=described(failures))
@@ -235,7 +234,7 @@ class Runtime:
             if kind is None:
                 log.warning("timer_of_unknown_kind", member=str(address), timer=name)
                 continue
-            self.timers.start(address, name, due.due)
+            self._start_again(address, name, due.due)
             if any(
                 timer_name(one) == name and one.on_restart is not OnRestart.KEEP for one in kind.table.timers
             ):

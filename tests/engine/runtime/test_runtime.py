@@ -16,8 +16,10 @@ from engine.machine.table import OnRestart
 from engine.runtime.answers import Answer
 from engine.runtime.performers import Asked, Performer
 from engine.runtime.runtime import AT_ONCE_MAX, Runtime, open_runtime
+from engine.runtime.timers import SUPERSEDED_MAX
 from engine.runtime.world import World
 from engine.vocabulary import Address
+from tests.engine.journal.full import Full
 from tests.engine.runtime import doorbell as d
 
 FRONT = Address(d.BELL, "front")
@@ -255,6 +257,32 @@ async def test_a_timer_that_the_journal_could_not_take_and_that_is_prolonged_fir
         assert await state_of(runtime) is d.S.RINGING
         await trio.sleep(0.2)
         assert await state_of(runtime) is d.S.IDLE
+
+
+async def test_a_timer_that_is_started_anew_while_it_is_to_be_fired_again_has_its_full_time(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with Full(clock=trio.current_time) as journal, running(journal) as runtime:
+        await runtime.ask(FRONT, d.Press(seconds=10.0))
+        journal.is_full = True
+        await trio.sleep(10.5)
+        journal.is_full = False
+        assert await state_of(runtime) is d.S.RINGING
+        await runtime.ask(FRONT, d.Expire())
+        await runtime.ask(FRONT, d.Press(seconds=10.0))
+        await trio.sleep(9.9)
+        assert await state_of(runtime) is d.S.RINGING
+        await trio.sleep(0.2)
+        assert await state_of(runtime) is d.S.IDLE
+
+
+async def test_calls_that_end_before_their_time_leave_no_timers_behind() -> None:
+    async with running() as runtime:
+        for number in range(2 * SUPERSEDED_MAX):
+            bell = Address(d.BELL, f"{number}")
+            await runtime.ask(bell, d.Press(seconds=3600.0))
+            await runtime.ask(bell, d.Answer("ann"))
+            assert len(runtime.timers) <= SUPERSEDED_MAX + 2
 
 
 async def test_a_timer_of_a_table_that_is_gone_is_left_alone(autojump_clock: trio.testing.MockClock) -> None:
