@@ -85,6 +85,15 @@ class MediaSettings:
             cpu_max_fraction=max(self.cpu_max_fraction, PATIENT_CPU_FRACTION),
         )
 
+    def reached_from_beside(self, own: str | None) -> "MediaSettings":
+        """With `own`, an address of this machine, where only loopback is listened on: Firefox sends no media
+        there.
+        """
+        is_alone = all(ip_address(one).is_loopback for one in self.listen)
+        if own is None or own in self.listen or self.advertised or not is_alone:
+            return self
+        return attrs.evolve(self, listen=(*self.listen, own))
+
     def open_host(self, readers: Readers) -> AbstractAsyncContextManager[MediaHost]:
         """The host that is asked for; its events go to `readers`."""
         # Imported here, so that a program without media loads nothing of it.

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -16,13 +15,17 @@ from typing import Any
 import trio
 import trio_websocket
 
+from engine.media.local import own_address
 from tests.browser.browser import CALL_SECONDS, QUIT_SECONDS, Page, PageError
 
+HOST = "127.0.0.1"
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 PREFERENCES = {
     "media.navigator.streams.fake": True,
     "media.navigator.permission.disabled": True,
     "media.autoplay.default": 0,
+    # How long it hopes for more candidates when none can be used; those of the tests come at once.
+    "media.peerconnection.ice.trickle_grace_period": 500,
     # Neither updates nor reports; that it is driven turns most of them off already.
     "app.update.disabledForTesting": True,
     "datareporting.policy.dataSubmissionEnabled": False,
@@ -57,42 +60,31 @@ def missing() -> str | None:
     """What this machine lacks to run Firefox; None when nothing."""
     if _firefox() is None:
         return "no firefox on the path"
-    return None if _own_address() else "no network that Firefox would use: it sends no media to loopback"
+    return None if own_address() else "no network that Firefox would use: it sends no media to loopback"
 
 
 def _firefox() -> str | None:
     return next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
 
 
-def _own_address() -> str | None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # Only asks which way it would go (RFC 5737: of documentation); nothing is sent.
-            probe.connect(("203.0.113.1", 9))
-        except OSError:
-            return None
-        address: str = probe.getsockname()[0]
-        return address
-
-
 def listening() -> Sequence[Mapping[str, Any]]:
     """Where a router must listen for Firefox, and for the others."""
-    return [{"host": "127.0.0.1"}, {"host": _own_address()}]
+    return [{"host": "127.0.0.1"}, {"host": own_address()}]
 
 
 class Firefox:
     """See Browser."""
 
-    def __init__(self, url: str, version: str) -> None:
-        self._url, self.version = url, version
+    def __init__(self, port: int, version: str) -> None:
+        self._port, self.version = port, version
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator["FirefoxSession"]:
         """See Browser."""
-        opening = trio_websocket.open_websocket_url(
-            self._url, max_message_size=MESSAGE_BYTES_MAX, disconnect_timeout=QUIT_SECONDS
-        )
-        async with opening as socket:
+        async with await trio.open_tcp_stream(HOST, self._port) as stream, trio.open_nursery() as nursery:
+            socket = await trio_websocket.wrap_client_stream(
+                nursery, stream, f"{HOST}:{self._port}", "/session", max_message_size=MESSAGE_BYTES_MAX
+            )
             session = FirefoxSession(socket)
             await session.command("session.new", capabilities={})
             try:
@@ -101,6 +93,7 @@ class Firefox:
                 with trio.move_on_after(QUIT_SECONDS, shield=True):
                     await session.ask("closeAll")
                     await session.command("session.end")
+                nursery.cancel_scope.cancel()
 
 
 class FirefoxSession:
@@ -169,8 +162,7 @@ class FirefoxSession:
         await self._act(page, type="key", id="keyboard", actions=strokes)
 
     async def _shut(self, page: str) -> None:
-        await self.command("browsingContext.close", context=self._windows[page])
-        await self.command("browser.removeUserContext", userContext=self._profiles.pop(page))
+        await self.command("browsingContext.close", context=self._windows[page], promptUnload=True)
 
     async def _closeAll(self) -> None:  # noqa: N802 # the name of the task
         while self._profiles:
@@ -213,7 +205,7 @@ def launched() -> Iterator[Firefox]:
             command, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         ) as process:
             try:
-                yield Firefox(f"{_address(process)}/session", _version(program))
+                yield Firefox(_port(process), _version(program))
             finally:
                 process.terminate()
                 try:
@@ -222,16 +214,16 @@ def launched() -> Iterator[Firefox]:
                     process.kill()
 
 
-def _address(process: "subprocess.Popen[bytes]") -> str:
+def _port(process: "subprocess.Popen[bytes]") -> int:
     assert process.stderr is not None
     said = b""
     for line in process.stderr:
         said += line
-        found = re.search(rb"BiDi listening on (ws://\S+)", line)
+        found = re.search(rb"BiDi listening on ws://127\.0\.0\.1:(\d+)", line)
         if found is not None:
             # It must never wait for somebody to read what else it says.
             threading.Thread(target=process.stderr.read, daemon=True).start()
-            return found[1].decode()
+            return int(found[1])
     raise PageError(f"the browser does not start: {said.decode(errors='replace')}")
 
 

@@ -1,6 +1,5 @@
 """Firefox publishes to the router and views what it forwards, by itself and together with Chromium."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +12,7 @@ from tests.browser.firefox import listening
 from tests.browser.stage import open_stage
 from tests.browser.test_media import (
     CONNECTED,
+    LARGE,
     LAYERS,
     LOSS,
     PLAYS,
@@ -24,7 +24,8 @@ from tests.browser.test_media import (
 
 pytestmark = pytest.mark.slow
 
-LOSSY_SECONDS = 60 if os.environ.get("SWITCHHOOK_PROFILE") == "large" else 4
+large = pytest.mark.skipif(not LARGE, reason="only with SWITCHHOOK_PROFILE=large")
+LOSSY_SECONDS = 60
 FIGURES = ("firstFrame", "video.framesDecoded", "video.packetsLost", "audio.totalSamplesReceived")
 
 
@@ -35,7 +36,7 @@ async def both(firefox: Browser, chromium: Browser) -> AsyncIterator[tuple[Page,
         yield await stage.page(), await stage.page("other", session)
 
 
-@pytest.mark.parametrize("codec", ["VP8", "VP9", "AV1"])
+@pytest.mark.parametrize("codec", ["VP8", "VP9", pytest.param("AV1", marks=large)])
 async def test_firefox_sees_and_hears_what_it_publishes(firefox: Browser, codec: str) -> None:
     async with open_stage(firefox, listening=listening()) as stage:
         page = await stage.page()
@@ -60,7 +61,7 @@ async def test_firefox_sees_and_hears_what_it_publishes(firefox: Browser, codec:
         assert (await stage.event(p.PeerClosed, "bob")).reason is p.CloseReason.SOURCE_ENDED
 
 
-@pytest.mark.parametrize("codec", ["VP8", "VP9"])
+@pytest.mark.parametrize("codec", ["VP8", pytest.param("VP9", marks=large)])
 async def test_firefox_and_chromium_see_and_hear_each_other(
     firefox: Browser, browser: Browser, codec: str
 ) -> None:
@@ -89,6 +90,7 @@ async def test_firefox_plays_h264_or_says_that_it_cannot(firefox: Browser, brows
                 await fox.view("bob", "stream")
 
 
+@large
 async def test_candidates_inside_the_answer_connect(firefox: Browser) -> None:
     async with open_stage(firefox, listening=listening()) as stage:
         stage.signalling.trickles = False
@@ -113,6 +115,7 @@ async def test_a_viewer_changes_between_the_layers_of_firefox(firefox: Browser) 
         assert found["video.framesDropped"] == found["video.packetsLost"] == 0
 
 
+@large
 async def test_what_firefox_loses_comes_again_both_ways(firefox: Browser) -> None:
     async with open_stage(firefox, listening=listening(), loss=LOSS, seed=20_261_121) as stage:
         page = await stage.page()
@@ -126,6 +129,8 @@ async def test_what_firefox_loses_comes_again_both_ways(firefox: Browser) -> Non
         show("publisher", ann, "video.nackCount", "video.retransmittedPacketsSent")
         show("router", router, "video_asked_again_packets", "video_recovered_packets", "video_copied_packets")
         assert found["video.framesDecoded"] - before["video.framesDecoded"] > 0.9 * 20 * LOSSY_SECONDS
+        assert found["video.freezeCount"] == before["video.freezeCount"]
+        assert found["video.pliCount"] == before["video.pliCount"]
         assert found["video.nackCount"] > 0
         assert ann["video.retransmittedPacketsSent"] > 0
         assert router["video_recovered_packets"] > 0

@@ -28,6 +28,8 @@ from engine.app.lookup import apis_named
 from engine.app.users import User
 from engine.errors import ConfigurationError
 from engine.journal.opening import open_journal
+from engine.media.local import own_address
+from engine.media.settings import MediaSettings
 from engine.nurseries import open_block_nursery
 from engine.transport.listening import parse_address
 
@@ -114,12 +116,16 @@ def _plan(
         configuration=attrs.evolve(
             configuration,
             settings=settings,
-            media=configuration.media.patient() if dev else configuration.media,
+            media=_beside_browsers(configuration.media) if dev else configuration.media,
         ),
         ssl_context=ssl_context,
         apis=apis,
         made_up=made_up,
     )
+
+
+def _beside_browsers(media: MediaSettings) -> MediaSettings:
+    return media.patient().reached_from_beside(own_address())
 
 
 def _make_up(configuration: Configuration, apis: Sequence[Api]) -> dict[str, Development]:

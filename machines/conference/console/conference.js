@@ -296,6 +296,10 @@ export class Conference extends EventTarget {
       if (detail instanceof ApiError && FORGOTTEN.has(detail.reason)) this.#recover();
       else if (!peer.waits(detail)) this.#tell("trouble", detail);
     });
+    peer.addEventListener("lost", () => {
+      if (peer.wasLive) return;
+      this.#tell("trouble", { reason: peer.reachesLoopbackOnly ? "media_on_loopback" : "media_unreachable" });
+    });
     peer.open();
     this.#tell("change");
   }

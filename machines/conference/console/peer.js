@@ -6,7 +6,10 @@ const RETRY_MS = 300;
 const RETRY_MAX_MS = 4000;
 const WATCH_MS = 500;
 const SILENT_MS = 1500; // a router answers what is sent to it several times a second
+const UNREPORTED_MS = 4000; // where a browser counts reports only, which come every one and a half seconds at least
 const CONNECT_MS = 10000;
+const STATS_MS = 1000;
+const OUTER_CANDIDATE = /^a=candidate:(?:\S+ ){4}(?!127\.|::1 )/m;
 const GONE = new Set(["conference_ended", "conference_not_found", "stream_not_found"]);
 
 // What both have: an offer that is asked again until it is answered, and a watch on what came of it.
@@ -22,6 +25,8 @@ class Peer extends EventTarget {
     this.pc = null;
     this.state = "opening";
     this.negotiations = 0;
+    this.wasLive = false;
+    this.reachesLoopbackOnly = false;
   }
 
   get stopped() {
@@ -65,6 +70,7 @@ class Peer extends EventTarget {
       const answered = await this.negotiate(pc.localDescription.sdp);
       if (this.stopped) throw await this.#stoppedMeanwhile();
       await pc.setRemoteDescription({ type: "answer", sdp: answered.sdpAnswer });
+      this.reachesLoopbackOnly = !OUTER_CANDIDATE.test(answered.sdpAnswer);
       told = answered;
     } catch (error) {
       pc.close();
@@ -104,18 +110,18 @@ class Peer extends EventTarget {
   }
 
   async #watch(pc) {
-    let heard = { packets: -1, at: performance.now() };
+    let heard = { count: -1, at: performance.now() };
     const began = performance.now();
     const isMine = () => this.pc === pc && !this.stopped && !this.#running;
     while (isMine()) {
       await pause(WATCH_MS, this.#stopped.signal);
       if (!isMine()) return;
-      const packets = await packetsOf(pc);
+      const { count, silentMs } = await heardBy(pc);
       const now = performance.now();
-      if (packets === null || packets !== heard.packets) heard = { packets, at: now };
+      if (count !== heard.count) heard = { count, at: now };
       if (pc.connectionState === "connected") {
         this.#become("live");
-        if (this.expectsAnswers && now - heard.at > SILENT_MS) return this.#lost("silent");
+        if (this.expectsAnswers && now - heard.at > silentMs) return this.#lost("silent");
       } else if (pc.connectionState !== "connecting" && pc.connectionState !== "new") {
         return this.#lost(pc.connectionState);
       } else if (now - began > CONNECT_MS) {
@@ -132,6 +138,7 @@ class Peer extends EventTarget {
   #become(state) {
     if (this.state !== state) {
       this.state = state;
+      this.wasLive ||= state === "live";
       this.dispatchEvent(new CustomEvent("state", { detail: state }));
     }
   }
@@ -246,19 +253,27 @@ function isOver(pc) {
   return pc.connectionState === "failed" || pc.connectionState === "closed";
 }
 
-// Null where the browser does not count them.
-async function packetsOf(pc) {
-  for (const report of (await pc.getStats()).values()) {
-    if (report.type === "transport") return report.packetsReceived ?? null;
-  }
-  return null;
+// None when it takes too long: Firefox never answers for a connection that is closed meanwhile.
+async function reportsOf(pc) {
+  const stats = await Promise.race([pc.getStats(), pause(STATS_MS)]);
+  return [...(stats?.values() ?? [])];
+}
+
+// What came by the connection, and for how long it may stay the same. Only Chromium counts the packets of ICE.
+async function heardBy(pc) {
+  const reports = await reportsOf(pc);
+  const packets = reports.find(({ type }) => type === "transport")?.packetsReceived;
+  if (packets !== undefined) return { count: packets, silentMs: SILENT_MS };
+  const counts = reports.filter(({ type }) => type === "candidate-pair").map((pair) => pair.bytesReceived ?? 0);
+  const count = counts.reduce((sum, one) => sum + one, 0);
+  return { count, silentMs: count ? UNREPORTED_MS : Infinity };
 }
 
 // What a test or a person wants to know of a connection; no addresses.
 export async function figuresOf(peer) {
   const { streamId, state, negotiations, firstFrame = null } = peer;
   const figures = { streamId, state, negotiations, firstFrame, connection: peer.pc?.connectionState ?? "none" };
-  for (const report of peer.pc ? (await peer.pc.getStats()).values() : []) {
+  for (const report of peer.pc ? await reportsOf(peer.pc) : []) {
     const wanted = { "inbound-rtp": INBOUND, "outbound-rtp": OUTBOUND }[report.type] ?? [];
     for (const name of wanted) {
       if (name in report) figures[`${report.kind}.${name}`] = report[name];

@@ -16,6 +16,8 @@ const WORDS = {
   forbidden: "You may not do that.",
   stream_not_found: "The stream is gone.",
   stream_not_ready: "The publisher is reconnecting.",
+  media_unreachable: "No connection for sound and picture could be made.",
+  media_on_loopback: "The server takes sound and picture at 127.0.0.1 only, to which Firefox sends none.",
   media_unavailable: "The server cannot take more media right now.",
   overloaded: "The server is busy. Try again.",
   bad_offer: "The server could not use what the browser offered.",

@@ -167,3 +167,21 @@ def test_a_patient_host_refuses_nobody_for_a_busy_moment_and_keeps_wider_limits(
     assert patient.lag_max_milliseconds == 1_000.0
     assert patient.cpu_max_fraction == 3.0
     assert MediaSettings().patient().cpu_max_fraction == 2.0
+
+
+def test_beside_loopback_an_address_of_the_machine_is_listened_on_for_firefox() -> None:
+    assert MediaSettings().reached_from_beside("192.0.2.7").listen == ("127.0.0.1", "192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    ("settings", "own"),
+    [
+        (MediaSettings(), None),
+        (MediaSettings(), "127.0.0.1"),
+        (MediaSettings(listen=("0.0.0.0",)), "192.0.2.7"),  # the wildcard has it already
+        (MediaSettings(listen=("127.0.0.1", "192.0.2.8")), "192.0.2.7"),
+        (MediaSettings(advertised="198.51.100.7"), "192.0.2.7"),
+    ],
+)
+def test_what_is_reached_or_cannot_be_is_left_alone(settings: MediaSettings, own: str | None) -> None:
+    assert settings.reached_from_beside(own) == settings

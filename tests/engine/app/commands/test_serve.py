@@ -281,10 +281,16 @@ def test_media_is_opened_before_the_ready_line(
     told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = with_media(monkeypatch, tmp_path)
+    # It is a development server, which a browser beside it must reach.
+    monkeypatch.setattr("engine.app.commands.serve.own_address", lambda: "192.0.2.7")
     assert serve(told, use=nothing, config=config) == 0
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     (ready,) = [line for line in lines if line["event"] == "media_ready"]
-    assert (ready["driver"], ready["listening"], ready["port"]) == ("fake", ["127.0.0.1"], 0)
+    assert (ready["driver"], ready["listening"], ready["port"]) == (
+        "fake",
+        ["127.0.0.1", "192.0.2.7"],
+        0,
+    )
     events = [line["event"] for line in lines]
     assert events.index("media_ready") < events.index("ready")
 
