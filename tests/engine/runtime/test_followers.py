@@ -8,7 +8,7 @@ import trio.testing
 from engine.effects import Send
 from engine.runtime.followers import EPISODES_AT_ONCE
 from tests.engine.runtime import doorbell as d
-from tests.engine.runtime.test_runtime import FRONT, STREAM, running
+from tests.engine.runtime.running import FRONT, STREAM, running
 
 PARTS = 4
 
