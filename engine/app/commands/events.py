@@ -3,14 +3,13 @@
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-import attrs
 import msgspec
 import trio
 
 from engine.app.api import Api
 from engine.app.engine import codec_of, family_of
+from engine.app.lines import line_of, shown
 from engine.app.lookup import apis_named
 from engine.codec.records import RecordCodec
 from engine.errors import ConfigurationError
@@ -106,22 +105,6 @@ def _lines(found: list[Episode], codec: RecordCodec, form: str) -> Iterator[str]
                 }
                 yield msgspec.json.encode(line).decode() + "\n"
             else:
-                cause = f"  <- {record.cause!r}" if record.cause is not None else ""
-                yield f"{version:>6}  {when}  {record.member}  {record.state}  {record.event!r}{cause}\n"
-
-
-def shown(value: Any) -> Any:
-    """A value as it may be shown: fields whose repr hides them stay hidden."""
-    if attrs.has(type(value)):
-        fields = {}
-        for field in attrs.fields(type(value)):
-            one = getattr(value, field.name)
-            if field.repr is False:
-                continue
-            fields[field.name] = field.repr(one) if callable(field.repr) else shown(one)
-        return fields
-    if isinstance(value, tuple | list | frozenset | set):
-        return [shown(one) for one in value]
-    if isinstance(value, dict):
-        return {str(name): shown(one) for name, one in value.items()}
-    return value
+                cause = f"  <- {type(record.cause).__name__}" if record.cause is not None else ""
+                said = line_of(record.event)
+                yield f"{version:>6}  {when}  {record.member}  {record.state}  {said}{cause}\n"
