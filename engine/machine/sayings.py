@@ -1,7 +1,7 @@
 """What a reaction may say, read from its code, so that a diagram can show it without a declaration.
 
-CPython 3.11 to 3.13 have the same instructions for names, and the documentation of 3.14 has no others.
-Whether a later one is understood, `are_read` finds out.
+CPython 3.11 to 3.13 have the same instructions for names. Whether a later one is understood, `are_read`
+finds out.
 """
 
 import dis
