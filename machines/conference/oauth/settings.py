@@ -7,14 +7,11 @@ from typing import Any
 import attrs
 
 from engine.app.configuration import ConfigurationFaultsError, between
-from engine.app.digests import digest_of
+from engine.app.digests import SecretSettings
 from engine.app.tokens import check_key
 from engine.errors import ConfigurationError
 from engine.vocabulary import length
 from machines.conference.callers import Role, is_name
-
-SECRET_CHARACTERS_MIN = 16
-"""Secrets are compared by one round of SHA-256, which protects what cannot be guessed and nothing else."""
 
 TOKEN_SECONDS_MIN = 60
 ACCESS_SECONDS_MAX = 86_400
@@ -23,19 +20,6 @@ FAILURES_MAX = 1_000
 FAILURE_SECONDS_MAX = 86_400.0
 
 _CLIENT_ID = re.compile(r"[!-9;-~]{1,128}")
-_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
-
-
-def _secret(_settings: object, _field: object, secret: str) -> None:
-    if secret and len(secret) < SECRET_CHARACTERS_MIN:
-        raise ConfigurationError("secret", f"must have {SECRET_CHARACTERS_MIN} characters or more")
-
-
-def _secret_sha256(_settings: object, _field: object, digits: str) -> None:
-    if digits and not _SHA256.fullmatch(digits):
-        raise ConfigurationError("secret_sha256", "must be 64 hexadecimal digits")
-    if digits.lower() == digest_of("").hex():
-        raise ConfigurationError("secret_sha256", "is the digest of an empty secret")
 
 
 def _name(_settings: object, field: "attrs.Attribute[Any]", name: str) -> None:
@@ -44,24 +28,15 @@ def _name(_settings: object, field: "attrs.Attribute[Any]", name: str) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class ClientSettings:
+class ClientSettings(SecretSettings):
     """A program that may ask for tokens. What its fields must be together, `client_faults` says."""
 
-    secret: str = attrs.field(default="", validator=_secret, repr=length)
-    """16 characters or more; or instead of it:"""
-    secret_sha256: str = attrs.field(default="", validator=_secret_sha256, repr=length)
-    """SHA-256 of the secret in UTF-8, as 64 hexadecimal digits."""
     organization: str = attrs.field(default="", validator=_name)
     """Whose conferences it may see."""
     role: Role = Role.USER
     """A SERVICE may also ask for tokens of its organization's agents and users, an AGENT for users'."""
     user: str = attrs.field(default="", validator=_name)
     """The user that it is by itself; empty: its client id."""
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of the secret."""
-        return bytes.fromhex(self.secret_sha256) or digest_of(self.secret)
 
 
 def client_faults(clients: Mapping[str, ClientSettings]) -> list[ConfigurationError]:
@@ -78,9 +53,7 @@ def client_faults(clients: Mapping[str, ClientSettings]) -> list[ConfigurationEr
 
 
 def _faults_together(key: str, client: ClientSettings) -> list[ConfigurationError]:
-    faults = []
-    if bool(client.secret) == bool(client.secret_sha256):
-        faults.append(ConfigurationError(key, "needs secret or secret_sha256, not both"))
+    faults = client.secret_faults(key)
     if not client.organization:
         faults.append(ConfigurationError(f"{key}.organization", "is missing"))
     return faults
