@@ -26,7 +26,7 @@ class Request:
     """Lower-case names; repeated ones are joined by a comma (cookies by a semicolon)."""
     body: bytes = attrs.field(repr=False)
     peer: str
-    """The remote address without its port."""
+    """The client's address without its port: the remote one, or whom a trusted proxy asks for."""
     secure: bool
     """True when it came by TLS."""
     keep_alive: bool = attrs.field(default=True, repr=False)

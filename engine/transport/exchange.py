@@ -129,6 +129,7 @@ class Exchange:
             self._connection.deadline = self._began_at + limits.request_seconds
 
     def _begin(self, request: Request) -> None:
+        request.peer = self._connection.server.proxies.client_of(request.peer, request.headers)
         if request.upgrade:
             self._upgrade(request)
             return

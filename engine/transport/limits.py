@@ -5,6 +5,8 @@ import re
 import attrs
 from attrs.validators import gt
 
+from engine.transport.proxies import network_of
+
 KIB = 1024
 MIB = 1024 * KIB
 ORIGIN = re.compile(
@@ -29,6 +31,14 @@ def _origins(_limits: object, _field: object, value: tuple[str, ...]) -> None:
     for origin in value:
         if origin != "*" and not ORIGIN.fullmatch(origin):
             raise ValueError("must be `*` or origins as browsers write them, such as https://app.example.org")
+
+
+def _networks(_limits: object, _field: object, value: tuple[str, ...]) -> None:
+    for one in value:
+        try:
+            network_of(one)
+        except ValueError as error:
+            raise ValueError("must be addresses or networks, such as 127.0.0.1 or 10.0.0.0/8") from error
 
 
 @attrs.frozen(kw_only=True)
@@ -69,3 +79,5 @@ class Limits:
     """How long requests in flight may take after a stop was asked for."""
     allowed_origins: tuple[str, ...] = attrs.field(default=(), validator=_origins)
     """Whose pages may use it besides its own, such as `https://app.example.org`; `*` is everybody's."""
+    trusted_proxies: tuple[str, ...] = attrs.field(default=(), validator=_networks)
+    """Proxies whose `X-Forwarded-For` says who the client is: addresses, or networks such as `10.0.0.0/8`."""

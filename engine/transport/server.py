@@ -19,6 +19,7 @@ from engine.transport.exchange import Exchange
 from engine.transport.limits import Limits
 from engine.transport.listening import Listener, open_listeners, url_of
 from engine.transport.poller import Poller, best_poller
+from engine.transport.proxies import Proxies
 from engine.transport.sockets import Frame, Socket, SocketStatistics
 
 __all__ = [
@@ -74,6 +75,7 @@ class Server:
         self.application = application
         self.ssl_context = ssl_context
         self.limits = limits
+        self.proxies = Proxies(limits.trusted_proxies)
         self.poller = poller or best_poller()
         self.now = 0.0
         """trio's time when this turn began: one reading of the clock serves all events of a batch."""
