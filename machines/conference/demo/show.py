@@ -213,7 +213,7 @@ async def _served(journal: str) -> AsyncIterator[tuple[str, dict[str, str]]]:
             cpu_max_fraction=CALM.cpu_max_fraction,
         ),
     )
-    async with open_engine(journal, configuration=configuration) as engine, trio.open_nursery() as nursery:
+    async with open_engine(journal, configuration=configuration) as engine, open_block_nursery() as nursery:
         (address,) = await nursery.start(engine.serve, "127.0.0.1:0")
         yield address, keys
         nursery.cancel_scope.cancel()

@@ -9,8 +9,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from engine.board import INTERRUPTED, UnmetError
+from engine.board import INTERRUPTED, Board, UnmetError
 from machines.conference import demo
+from machines.conference.demo import show
 from machines.conference.demo.films import Film
 from machines.conference.demo.show import check_film, look_at_recording
 
@@ -36,6 +37,21 @@ def test_two_viewers_record_what_was_published(
     assert "eve hears ConferenceStreamPublishedEvent, version 3" in text
     (kept,) = own_temporary.iterdir()
     assert {one.name for one in kept.iterdir()} >= {"film.webm", "bob.webm", "eve.webm", "calls.db"}
+
+
+@pytest.mark.slow
+def test_what_does_not_hold_is_summed_up(
+    own_temporary: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def meet(board: Board, *_: object) -> None:
+        with board.expects("they meet"):
+            raise UnmetError("nobody comes")
+
+    monkeypatch.setattr(show, "_meet", meet)
+    assert demo.run(plain=True) == 1
+    text = capsys.readouterr().out
+    assert "2 of 3 expectations held" in text
+    assert "failed: they meet: nobody comes" in text
 
 
 @pytest.mark.slow

@@ -87,7 +87,7 @@ def test_it_ends_when_nobody_reads_its_output(own_temporary: Path, monkeypatch: 
 @pytest.mark.slow
 async def test_interrupted_it_leaves_no_process_and_no_file(tmp_path: Path) -> None:
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-c", "from engine.app.cli import main; main()", "demo", "--plain"],
+        [sys.executable, "-c", "from engine.app.cli import main; main()", "demo", "videochat", "--plain"],
         stdout=subprocess.PIPE,
         env={"TMPDIR": str(tmp_path), "PATH": ""},
     )
