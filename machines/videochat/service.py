@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import structlog
-import trio
 
 from engine.app.api import Host, Service
+from engine.app.strangers import Strangers
 from engine.app.users import User
 from engine.errors import JournalCorruptError, MediaError
 from engine.media.access.issuers import development_issuer, issuer_of
@@ -23,7 +23,6 @@ from machines.videochat.kept import KeptAnswers
 from machines.videochat.session import Session, Target
 from machines.videochat.settings import VideochatSettings
 
-AUTHENTICATION_SWEEP_SECONDS = 1.0
 UID_MAX = 0x7FFF_FFFF
 """`uid` is a positive number that every engine takes."""
 
@@ -41,15 +40,15 @@ class VideochatService(Service):
         self.issuer = _issuer(self.settings)
         self.kept = KeptAnswers(host.clock)
         self._sessions: dict[str, dict[str, Session]] = {}
-        self._strangers: dict[Session, float] = {}
-        """Sockets that have not authenticated, with the time at which they must have."""
+        self.strangers = Strangers(self.settings.authenticate_seconds)
+        """Sockets that have not authenticated."""
 
     # -- the server's side
 
     def open_socket(self, socket: Socket) -> SocketApp | Response:
         """Accept a socket; it has to authenticate."""
         session = Session(self, socket)
-        self._strangers[session] = trio.current_time() + self.settings.authenticate_seconds
+        self.strangers.add(session)
         return session
 
     def statistics(self) -> Mapping[str, float]:
@@ -57,22 +56,14 @@ class VideochatService(Service):
         return {
             "users_connected": len(self._sessions),
             "sockets": sum(len(devices) for devices in self._sessions.values()),
-            "sockets_unauthenticated": len(self._strangers),
+            "sockets_unauthenticated": len(self.strangers),
         }
-
-    async def turn_strangers_away(self) -> None:
-        """Close what does not authenticate in time, silently, for ever."""
-        while True:
-            await trio.sleep(AUTHENTICATION_SWEEP_SECONDS)
-            now = trio.current_time()
-            for session in [one for one, until in self._strangers.items() if until <= now]:
-                session.turn_away()
 
     # -- presence
 
     def joined(self, session: Session) -> None:
         """A session has authenticated. The newest socket of a device wins."""
-        self._strangers.pop(session, None)
+        self.strangers.forget(session)
         devices = self._sessions.setdefault(session.user.id, {})
         older = devices.get(session.device)
         devices[session.device] = session
@@ -87,7 +78,7 @@ class VideochatService(Service):
 
     def left(self, session: Session) -> None:
         """A session's socket has closed; one that was replaced has left before."""
-        self._strangers.pop(session, None)
+        self.strangers.forget(session)
         if not session.authenticated:
             return
         devices = self._sessions.get(session.user.id, {})
@@ -208,5 +199,5 @@ async def open_service(host: Host) -> AsyncIterator[VideochatService]:
     """The service, with the calls of the journal taken over."""
     service = VideochatService(host)
     await service.recover()
-    host.nursery.start_soon(service.turn_strangers_away)
+    host.nursery.start_soon(service.strangers.turn_away)
     yield service

@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,6 +10,7 @@ import attrs
 import msgspec
 import structlog
 
+from engine.app.inbox import Inbox
 from engine.effects import Send
 from engine.errors import TRY_AGAIN, EngineError, MediaError, RemoteProtocolError
 from engine.machine.step import Outcome
@@ -28,9 +28,6 @@ from machines.videochat.replay import missed_without_cursor
 if TYPE_CHECKING:
     from engine.app.users import User
     from machines.videochat.service import VideochatService
-
-INBOX_MAX = 64
-"""Frames that wait for the one in hand; then the socket is not read until half of them are done."""
 
 TAKEN_OVER = 4409
 """Close code of a socket whose device has opened another one."""
@@ -59,10 +56,8 @@ class Session:
     def __init__(self, service: "VideochatService", socket: Socket) -> None:
         self._service = service
         self._socket = socket
-        self._inbox: deque[str] = deque()
-        self._in_hand = False
+        self._inbox = Inbox(socket, self._receive)
         self._gone = False
-        self._paused = False
         self._follower: Follower | None = None
         self.authenticated = False
         self.user: User
@@ -73,11 +68,7 @@ class Session:
 
     def on_message(self, socket: Socket, text: str) -> None:  # noqa: ARG002 - there is one socket a session
         """Take a frame; one is in hand at a time, so that answers come in the order of requests."""
-        self._inbox.append(text)
-        if len(self._inbox) >= INBOX_MAX and not self._paused:
-            self._paused = True
-            self._socket.pause()
-        self._next()
+        self._inbox.put(text)
 
     def on_close(self, socket: Socket, code: int) -> None:  # noqa: ARG002 - part of the port
         """The socket is gone, and what it had not been answered is not answered."""
@@ -105,16 +96,11 @@ class Session:
 
     # -- authentication
 
-    def _next(self) -> None:
-        while self._inbox and not self._in_hand and not self._gone:
-            text = self._inbox.popleft()
-            if self._paused and len(self._inbox) <= INBOX_MAX // 2:
-                self._paused = False
-                self._socket.resume()
-            if self.authenticated:
-                self._take(text)
-            else:
-                self._authenticate(text)
+    def _receive(self, text: str) -> None:
+        if self.authenticated:
+            self._take(text)
+        else:
+            self._authenticate(text)
 
     def _authenticate(self, text: str) -> None:
         codec = self._service.host.codec
@@ -127,7 +113,7 @@ class Session:
         except RemoteProtocolError:
             self.turn_away()
             return
-        self._in_hand = True
+        self._inbox.hold()
         self._service.later(self, partial(self._admit, asked))
 
     async def _admit(self, asked: wire.Authenticate) -> None:
@@ -146,7 +132,7 @@ class Session:
         self.authenticated = True
         self._service.joined(self)
         await self._follow(asked.since)
-        self._done()
+        self._inbox.go_on()
 
     async def _follow(self, since: int | None) -> None:
         """Say who it is, then what it missed, then what comes."""
@@ -196,7 +182,7 @@ class Session:
         except RemoteProtocolError as fault:
             self._answer(frame, error=wire.error_of("bad_request", str(fault)))
             return
-        self._in_hand = True
+        self._inbox.hold()
         target = getattr(data, "target_user", None)
         if target is None:
             self._submit(frame, make(self, data, Target()))
@@ -210,7 +196,7 @@ class Session:
         except EngineError as error:
             log.error("users_unreadable", reason=str(error))
             self._answer(frame, error=_failure(error))
-            self._done()
+            self._inbox.go_on()
             return
         self._submit(frame, make(self, data, found))
 
@@ -233,7 +219,7 @@ class Session:
         # The device may have come back on another socket meanwhile: the answer goes where the device is.
         heir = self._service.session_of(self.user.id, self.device) or self
         heir._answer_with(frame, answer)
-        self._done()
+        self._inbox.go_on()
 
     def _answer_with(self, frame: wire.Incoming, answer: Answer) -> None:
         if answer.error is not None:
@@ -249,10 +235,6 @@ class Session:
             self._answer(frame, wire.RequestId(videochat_request_id=answer.message.request_id))
         else:
             self._answer(frame)
-
-    def _done(self) -> None:
-        self._in_hand = False
-        self._next()
 
     # -- requests sent again
 

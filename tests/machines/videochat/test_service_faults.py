@@ -6,12 +6,12 @@ import pytest
 import trio
 import trio.testing
 
+from engine.app.inbox import INBOX_MAX
 from engine.app.users import MemoryUsers, User
 from engine.errors import EngineError, TransportBrokenError, UnavailableError
 from engine.journal.memory import MemoryJournal
 from engine.journal.port import Loaded, NewEvent, Write
 from engine.transport.websocket import connect
-from machines.videochat.session import INBOX_MAX
 from tests.engine.journal.full import Full
 from tests.machines.videochat.wiretap import exchange, find_service
 
