@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from engine.app.api import Api
 from engine.app.discovery import installed_apis
 from engine.errors import ConfigurationError
 from engine.machine.family import Kind
+from engine.machine.reference import sketched
 from engine.machine.table import Table
 
 _MODULES = "a module of your own is named as Python imports it: shop.calls, or shop.calls:TABLE"
@@ -18,7 +19,8 @@ _MODULES = "a module of your own is named as Python imports it: shop.calls, or s
 def kinds_named(name: str) -> tuple[Kind, ...]:
     """The machines of an installed API, one of them, or those of a module; all installed ones for no name.
 
-    A table without a kind comes under its own name.
+    A table without a kind comes under its own name. A machine of the `transitions` library is adopted under the
+    name of its variable, where there is no table.
 
     Raises:
         ConfigurationError: there is nothing of that name, or no machine in it.
@@ -29,9 +31,10 @@ def kinds_named(name: str) -> tuple[Kind, ...]:
     if chosen := tuple(kind for kind in installed if name in words[kind.name]):
         return chosen
     key = "MACHINE"
-    found = tuple(_kinds_in(_values_of(name, key, f"there are {', '.join(words)}; {_MODULES}")))
+    values = _values_of(name, key, f"there are {', '.join(words)}; {_MODULES}")
+    found = tuple(_kinds_in(values.values())) or tuple(_sketches_in(values))
     if not found:
-        raise ConfigurationError(key, f"{name} holds no Table, Kind or Api")
+        raise ConfigurationError(key, f"{name} holds no Table, Kind or Api, and no machine of `transitions`")
     return found
 
 
@@ -43,7 +46,7 @@ def apis_named(names: Sequence[str]) -> tuple[Api, ...]:
     """
     apis, key = [*installed_apis()], "--api"
     for name in names:
-        found = [one for one in _values_of(name, key, _MODULES) if isinstance(one, Api)]
+        found = [one for one in _values_of(name, key, _MODULES).values() if isinstance(one, Api)]
         if not found:
             raise ConfigurationError(key, f"{name} holds no Api")
         for api in found:
@@ -55,15 +58,15 @@ def apis_named(names: Sequence[str]) -> tuple[Api, ...]:
     return tuple(apis)
 
 
-def _values_of(name: str, key: str, hint: str) -> Iterable[Any]:
-    """What a module defines, or the one thing behind the colon."""
+def _values_of(name: str, key: str, hint: str) -> Mapping[str, Any]:
+    """What a module defines, or the one thing behind the colon, by name."""
     place, _, wanted = name.partition(":")
     values: dict[str, Any] = vars(_module(place, key, hint))
     if not wanted:
-        return values.values()
+        return values
     if wanted not in values:
         raise ConfigurationError(key, f"the module {place} has no {wanted}")
-    return (values[wanted],)
+    return {wanted: values[wanted]}
 
 
 def _module(name: str, key: str, hint: str) -> Any:
@@ -91,6 +94,13 @@ def _kinds_in(values: Iterable[Any]) -> Iterator[Kind]:
         if id(kind.table) not in seen:
             seen.add(id(kind.table))
             yield kind
+
+
+def _sketches_in(values: Mapping[str, Any]) -> Iterator[Kind]:
+    for name, value in values.items():
+        table = sketched(value, name)
+        if table is not None:
+            yield Kind(name=name, table=table)
 
 
 def _spread(values: Iterable[Any]) -> Iterator[Any]:

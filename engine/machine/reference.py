@@ -267,6 +267,21 @@ def from_transitions(
     )
 
 
+def sketched(machine: object, name: str) -> AnyTable | None:
+    """A machine of the library as a table to draw and to check; None for anything else.
+
+    It is not for running: its conditions have no data, and its callbacks say nothing.
+
+    Raises:
+        TableError: as `from_transitions`.
+    """
+    if not isinstance(machine, Machine):
+        return None
+    callbacks = _Adoption(machine, name, {}, jumps=False, has_data=True).callbacks()
+    reactions = dict.fromkeys(callbacks, say_nothing)
+    return from_transitions(machine, name=name, start=_no_data, reactions=reactions)
+
+
 def _no_data(_key: str) -> None:
     return None
 
@@ -368,6 +383,10 @@ class _Adoption:
         for trigger in self.triggers:
             for of_source in self.machine.events[trigger].transitions.values():
                 yield from ((trigger, one) for one in of_source)
+
+    def callbacks(self) -> set[str]:
+        """Names of all that the library calls."""
+        return {called for _, one in self._transitions() for called in self._callbacks(one)}
 
     def _callbacks(self, one: Transition) -> list[str]:
         """Names of what the library calls for a transition, in its order."""

@@ -10,6 +10,7 @@ from docs.examples.doorbell.api import API
 from engine.app.discovery import installed_apis
 from engine.app.lookup import apis_named, kinds_named
 from engine.errors import ConfigurationError, TableError
+from engine.machine.diagram import mermaid
 
 DOORBELL = "docs.examples.doorbell"
 
@@ -36,6 +37,45 @@ def test_a_module_gives_each_of_its_tables_once_by_the_name_of_its_kind(module: 
 
 def test_a_table_without_a_kind_comes_under_its_own_name() -> None:
     assert [kind.name for kind in kinds_named(f"{DOORBELL}.table:TABLE")] == ["door"]
+
+
+PHONE = """
+from transitions import Machine, State
+
+def ring(): ...
+
+machine = Machine(
+    model=None, states=["idle", State("over", final=True)], initial="idle", auto_transitions=False,
+    transitions=[
+        {"trigger": "dial", "source": "idle", "dest": "over", "conditions": "has_balance", "after": ring},
+    ],
+)
+"""
+
+
+def test_a_machine_of_the_library_comes_under_the_name_of_its_variable(folder: Path) -> None:
+    (folder / "phones_here.py").write_text(PHONE)
+    (whole,), (one,) = kinds_named("phones_here"), kinds_named("phones_here:machine")
+    assert (whole.name, one.name, one.table.name) == ("machine", "machine", "machine")
+    (row,) = [(row.source.name, row.on.__name__, row.target.name) for row in one.table.rows]
+    assert row == ("IDLE", "Dial", "OVER")
+    assert "IDLE --> OVER : Dial [has_balance] / Moved" in mermaid(one.table)
+
+
+def test_a_machine_that_was_adopted_is_not_there_twice(folder: Path) -> None:
+    adopted = (
+        "from engine import from_transitions\n{}\nTABLE = from_transitions(machine, name='phone', **MORE)"
+    )
+    more = "MORE = {'start': str, 'reactions': {'ring': lambda data, command: ()}}"
+    (folder / "phones_adopted.py").write_text(adopted.format(f"{PHONE}\n{more}"))
+    assert [kind.name for kind in kinds_named("phones_adopted")] == ["phone"]
+    assert [kind.name for kind in kinds_named("phones_adopted:machine")] == ["machine"]
+
+
+def test_a_machine_that_no_table_can_be_is_told_with_its_faults(folder: Path) -> None:
+    (folder / "phones_queued.py").write_text(PHONE.replace("model=None", "model=None, queued=True"))
+    with pytest.raises(TableError, match="machine: a queued machine cannot be adopted"):
+        kinds_named("phones_queued:machine")
 
 
 def test_modules_are_looked_for_in_the_working_directory(folder: Path) -> None:
