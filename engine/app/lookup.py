@@ -19,8 +19,8 @@ _MODULES = "a module of your own is named as Python imports it: shop.calls, or s
 def kinds_named(name: str) -> tuple[Kind, ...]:
     """The machines of an installed API, one of them, or those of a module; all installed ones for no name.
 
-    A table without a kind comes under its own name. A machine of the `transitions` library is adopted under the
-    name of its variable, where there is no table.
+    A table without a kind comes under its own name. A machine of the `transitions` library is adopted under
+    the name of its variable, where there is no table.
 
     Raises:
         ConfigurationError: there is nothing of that name, or no machine in it.
