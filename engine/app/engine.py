@@ -68,6 +68,7 @@ class Call:
 
         Raises:
             TypeError: it is no command.
+            LocalProtocolError: its fields hold what their types do not allow.
             CommandRefusedError: a rule says no; nothing was changed.
             EngineError: it could not be decided or journaled.
         """
@@ -149,6 +150,7 @@ class Engine:
         """Begin a call with its first command.
 
         Raises:
+            LocalProtocolError: its fields hold what their types do not allow.
             CommandRefusedError: a rule says no.
             EngineError: it could not be decided or journaled.
         """
@@ -259,6 +261,8 @@ class Engine:
 async def _ask(runtime: Runtime, to: Address, command: Command, command_id: str) -> Message | None:
     if not isinstance(command, Command):
         raise TypeError(f"a command is wanted, such as AcceptCall(...), not {type(command).__name__}")
+    # Once, here: what comes by the wire was read strictly, and what machines say is ours.
+    runtime.codec.check(command)
     return (await runtime.ask(to, command, command_id=command_id)).result()
 
 

@@ -16,11 +16,11 @@ import attrs
 import msgspec
 from cattrs import BaseValidationError
 
-from engine.codec.dialect import Dialect, UnfitError
+from engine.codec.dialect import Dialect, UnfitError, fields_of
 from engine.codec.faults import faults_of
 from engine.codec.readers import REFUSALS, Reader, Readers, freeze
 from engine.codec.writers import Writer, Writers
-from engine.errors import CodecError
+from engine.errors import CodecError, LocalProtocolError
 from engine.machine.family import Record, TimerMoved
 from engine.machine.step import CommandDeferred, Snapshot, Timer
 from engine.machine.table import Crash
@@ -89,6 +89,7 @@ _DIALECT = Dialect(
 )
 
 _pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
 _unpack_frame = msgspec.msgpack.Decoder(_Frame).decode
 _unpack_fold = msgspec.msgpack.Decoder(_Fold).decode
 _UNPACK_FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -160,6 +161,40 @@ class RecordCodec:
             return _pack((member.kind, member.key, record.state, record.entries, event, because))
         except _PACK_FAULTS as error:
             raise CodecError(f"{type(record.event).__qualname__} cannot be journaled: {error}") from error
+
+    def check(self, command: Command) -> None:
+        """See that a command that Python code has made holds what its fields say.
+
+        A class that is not registered is not journaled, and passes.
+
+        Raises:
+            LocalProtocolError: it does not; the fields are named, and no value is quoted.
+        """
+        entry = self._by_class.get(type(command))
+        if entry is None:
+            return
+        name = type(command).__qualname__
+        try:
+            fields = _unpack(_pack(entry.write(command)))
+        except (*_PACK_FAULTS, CodecError):
+            unfit = ", ".join(f"$.{field}" for field in self._unwritable(command))
+            # Not chained: float() quotes what it refuses.
+            raise LocalProtocolError(f"{name}: {unfit}: a value does not fit its field") from None
+        try:
+            entry.read(fields, None)
+        except REFUSALS:
+            reason = "; ".join(islice(self._faults(entry, fields), FAULTS_SHOWN_MAX))
+        else:
+            return
+        raise LocalProtocolError(f"{name}: {reason}")
+
+    def _unwritable(self, command: Command) -> Iterable[str]:
+        cls: type = type(command)
+        for field in fields_of(cls):
+            try:
+                _pack(self._writers.writer(field.type)(getattr(command, field.name)))
+            except (*_PACK_FAULTS, CodecError):
+                yield field.name
 
     def decode(self, data: bytes) -> Record:
         """The record in `data`.

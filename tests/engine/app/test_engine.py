@@ -100,6 +100,16 @@ async def test_what_is_no_command_is_a_type_error_that_does_not_quote_it() -> No
             await call.send("a secret")  # type: ignore[arg-type]
 
 
+async def test_a_command_whose_fields_hold_something_else_is_refused_and_not_journaled() -> None:
+    async with opened() as engine:
+        with pytest.raises(LocalProtocolError, match=r"^Press: \$\.board: wants a string, got an integer$"):
+            await engine.start(PRESS, d.Press(board=5))  # type: ignore[arg-type]  the fault
+        assert (await engine.call(d.BELL, "front").snapshot()).state is d.S.IDLE
+        call = await rung(engine)
+        with pytest.raises(LocalProtocolError, match=r"^Answer: \$\.who: wants a string, got null$"):
+            await call.send(d.Answer(None))  # type: ignore[arg-type]  the fault
+
+
 async def test_waiting_for_a_state_that_the_machine_has_not_ends_at_once() -> None:
     async with opened() as engine:
         call = await rung(engine)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.codec.records import ENGINE_WORDS, Record, RecordCodec, StreamSnapshot, tag_of
-from engine.errors import CodecError
+from engine.errors import CodecError, LocalProtocolError
 from engine.machine.step import CommandDeferred, Snapshot, Timer
 from engine.vocabulary import Address, Command, Event, Stamp
 from tests.engine.codec.shapes import (
@@ -368,3 +368,48 @@ def test_stamps_are_kept_whole() -> None:
     cause = CODEC.decode(CODEC.encode(record)).cause
     assert cause is not None
     assert cause.stamp == STAMP
+
+
+# -- commands that Python code has made
+
+
+@attrs.frozen(kw_only=True)
+class Outer(Command):
+    """A command with a class, a command and a set inside."""
+
+    person: Person
+    inner: Command
+    names: frozenset[str] = frozenset()
+    state: State = State.RINGING
+
+
+CHECKED = RecordCodec([Ring, Outer])
+ANN = Person(id=UserId("ann"), tags=("a",))
+
+
+def test_a_command_that_holds_what_its_fields_say_passes() -> None:
+    CHECKED.check(Outer(person=ANN, inner=Ring(target=UserId("bob")), names=frozenset("ab")))
+
+
+def test_a_command_that_is_not_journaled_passes() -> None:
+    RecordCodec([]).check(Ring(target=5))  # type: ignore[arg-type]  the fault
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (Ring(target=5), "Ring: $.target: wants a string, got an integer"),  # type: ignore[arg-type]
+        (
+            Outer(person=attrs.evolve(ANN, first_name=None), inner=Ring(target=UserId("bob"))),
+            "Outer: $.person.first_name: wants a string, got null",
+        ),
+        (
+            Outer(person="ann", inner=5, state="ringing"),  # type: ignore[arg-type]
+            "Outer: $.person, $.inner, $.state: a value does not fit its field",
+        ),
+    ],
+)
+def test_a_command_that_does_not_is_refused_with_its_fields(command: Command, told: str) -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        CHECKED.check(command)
+    assert str(caught.value) == told
