@@ -19,9 +19,12 @@ METADATA = "ConferenceMetadataUpdatedEvent"
 
 
 async def ann_and_bob(venue: Venue) -> tuple[Person, Person]:
-    """Ann publishes, and bob sees and hears her."""
+    """Ann publishes, and bob sees and hears her.
+
+    Silent, she is sick for four seconds before she is removed: pages look at the health of others every two.
+    """
     bob = await venue.person("bob", by_relay=True)
-    ann = await venue.publisher("ann", keep_alive_seconds=2)
+    ann = await venue.publisher("ann", keep_alive_seconds=3)
     found = await bob.until_it_plays()
     print(f"first frame {found['firstFrame']:.0f} ms after viewStream")
     assert found["firstFrame"] < 1000 * FIRST_FRAME_SECONDS
