@@ -119,11 +119,15 @@ async def events_until(
 
 
 def held() -> tuple[set[str], set[threading.Thread], set[int]]:
-    """Descriptors, threads and child processes of this program."""
+    """Descriptors, threads and child processes of this program.
+
+    Without the threads that trio keeps for a while for what comes next: they end when they have been idle.
+    """
     descriptors = {
         each.name for each in Path("/proc/self/fd").iterdir() if each.exists() or each.is_symlink()
     }
-    return descriptors, set(threading.enumerate()), children()
+    threads = {one for one in threading.enumerate() if not one.name.startswith("Trio thread")}
+    return descriptors, threads, children()
 
 
 def children(parent: int | None = None) -> set[int]:

@@ -122,7 +122,7 @@ class Hall:
         descriptors, threads, processes = held()
         return {
             "descriptors": len(descriptors),
-            "threads": len([one for one in threads if not one.name.startswith("Trio thread")]),
+            "threads": len(threads),
             "processes": len(processes),
             "tasks": _tasks(),
             "worker descriptors": told.values["descriptors_count"],
