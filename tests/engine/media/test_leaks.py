@@ -87,5 +87,4 @@ async def leave_connected_peers() -> None:
         descriptors, threads, processes = held()
     assert descriptors == before[0]
     assert processes == before[2]
-    # Trio keeps idle threads for later calls; the host has none of its own.
     assert threads <= before[1]
