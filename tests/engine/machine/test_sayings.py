@@ -7,7 +7,7 @@ import pytest
 
 from engine import effects
 from engine.effects import Ask, Reply, Request, Send, Tell
-from engine.machine.sayings import are_read, ports, sayings
+from engine.machine.sayings import _sample, are_read, ports, sayings
 from engine.machine.table import Said
 from engine.vocabulary import Address, Effect, Event
 from tests.engine.machine import tables as v
@@ -232,3 +232,7 @@ def test_ports_that_are_named_are_told(reaction: object, asked: tuple[str, ...])
 def test_asking_is_a_word_and_a_port_is_none() -> None:
     assert sayings(by_name) == (Paid, Ask)
     assert sayings(by_a_value) == (Ask,)
+
+
+def test_what_is_read_of_the_sample_is_what_it_says() -> None:
+    assert sayings(_sample) == tuple(type(said) for said in _sample())
